@@ -1,0 +1,103 @@
+//! How a bus reaches a device: ports, memory-mapped registers, direct memory access.
+
+use crate::time::GuestTime;
+
+/// The width of one access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessSize {
+    /// One byte.
+    Byte,
+    /// Two bytes.
+    Word,
+    /// Four bytes.
+    Dword,
+}
+
+impl AccessSize {
+    /// The width in bytes: 1, 2 or 4.
+    pub const fn bytes(self) -> u8 {
+        match self {
+            AccessSize::Byte => 1,
+            AccessSize::Word => 2,
+            AccessSize::Dword => 4,
+        }
+    }
+
+    /// All bits of this width set: what a bus reads where nothing answers.
+    pub const fn ones(self) -> u32 {
+        match self {
+            AccessSize::Byte => 0xFF,
+            AccessSize::Word => 0xFFFF,
+            AccessSize::Dword => 0xFFFF_FFFF,
+        }
+    }
+}
+
+/// Why a device did not answer. The bus decides what follows: reads give ones, writes go nowhere, and the
+/// access is counted. No device has a policy of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IoError {
+    /// There is no such register.
+    #[error("no register at this offset")]
+    NoSuchRegister,
+    /// The register cannot be accessed at this width. The bus splits wider accesses into bytes and retries.
+    #[error("the register does not take this width")]
+    WrongSize,
+}
+
+/// A device with registers in I/O space. `offset` counts from the start of the device's port range as the
+/// device documents it.
+pub trait PortIo {
+    /// Reads the register at `offset`. Reading may have side effects, as on the real device.
+    fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError>;
+
+    /// Writes `value` (its low `size` bytes) to the register at `offset`.
+    fn write_port(
+        &mut self,
+        offset: u16,
+        size: AccessSize,
+        value: u32,
+        now: GuestTime,
+    ) -> Result<(), IoError>;
+}
+
+/// A device with registers or a buffer in memory space. `offset` counts from the start of its range.
+pub trait Mmio {
+    /// Reads the register or bytes at `offset`.
+    fn read_memory(&mut self, offset: u64, size: AccessSize, now: GuestTime) -> Result<u32, IoError>;
+
+    /// Writes `value` (its low `size` bytes) at `offset`.
+    fn write_memory(
+        &mut self,
+        offset: u64,
+        size: AccessSize,
+        value: u32,
+        now: GuestTime,
+    ) -> Result<(), IoError>;
+}
+
+/// Guest physical memory as a bus master sees it. Passed as a parameter to what masters the bus; addresses
+/// that are not RAM read as ones and swallow writes.
+pub trait DmaMemory {
+    /// Copies guest memory at physical address `from` into `buffer`.
+    fn read(&mut self, from: u64, buffer: &mut [u8]);
+    /// Copies `bytes` into guest memory at physical address `to`.
+    fn write(&mut self, to: u64, bytes: &[u8]);
+}
+
+/// A flat memory for tests: what lies outside reads as ones.
+impl DmaMemory for Vec<u8> {
+    fn read(&mut self, from: u64, buffer: &mut [u8]) {
+        for (i, b) in buffer.iter_mut().enumerate() {
+            *b = usize::try_from(from).ok().and_then(|at| self.get(at + i)).copied().unwrap_or(0xFF);
+        }
+    }
+
+    fn write(&mut self, to: u64, bytes: &[u8]) {
+        for (i, b) in bytes.iter().enumerate() {
+            if let Some(cell) = usize::try_from(to).ok().and_then(|at| self.get_mut(at + i)) {
+                *cell = *b;
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The devices of a PC, each by its datasheet, in a folder of its own.
+//!
+//! A device knows no processor, no bus and no host clock. It owns its registers, raises [`irq::IrqLine`]s,
+//! takes guest time ([`time::GuestTime`]) as a parameter and returns values; the `machine` crate is the
+//! only place where devices meet. That is what makes every device testable alone and every run replayable.
+//!
+//! What a device implements, each only where it applies:
+//!
+//! | trait | for |
+//! |---|---|
+//! | [`access::PortIo`] | registers in I/O space |
+//! | [`access::Mmio`] | registers or buffers in memory space |
+//! | [`time::Timed`] | acting by itself at a moment of guest time |
+//! | [`state::Snapshot`] | saving and restoring its whole state (every device) |
+//! | [`reset::Reset`] | the RESET input (every device) |
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod irq;
+pub mod reset;
+pub mod state;
+pub mod time;

@@ -1,0 +1,3 @@
+//! The idem86 command.
+#![forbid(unsafe_code)]
+fn main() {}

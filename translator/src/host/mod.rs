@@ -1,0 +1,1 @@
+//! Everything that is unsafe or differs between operating systems.
