@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod backend;
 pub mod irq;
 pub mod reset;
 pub mod state;

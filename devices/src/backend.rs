@@ -1,0 +1,152 @@
+//! What lies behind a drive: a medium of bytes, whose failures are values.
+//!
+//! A controller addresses its medium in bytes and in whatever pieces its guest asks for; a back end that has
+//! sectors of its own deals with them behind this trait. A failure is an ordinary value that the controller
+//! reports in its status registers: the guest meets the error that a bad disk would give it.
+
+use std::ops::Range;
+
+/// Why a medium did not do what was asked. Nothing, or only a part, was transferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MediumError {
+    /// The range is not wholly inside the medium.
+    #[error("outside the medium")]
+    OutOfRange,
+    /// The medium cannot be written.
+    #[error("the medium is read-only")]
+    ReadOnly,
+    /// The medium, or the host below it, failed on this range. Other ranges may still work.
+    #[error("the medium failed")]
+    Failed,
+}
+
+/// A medium in a drive: a fixed number of bytes that can be read and, mostly, written.
+///
+/// Calls block until they are done and touch no guest-visible state. How long a transfer takes in guest time
+/// is the controller's business. `Send`, so that a machine can move between host threads.
+pub trait Medium: std::fmt::Debug + Send {
+    /// Size in bytes; does not change while the medium is in a drive.
+    fn size(&self) -> u64;
+
+    /// Whether every write is refused with [`MediumError::ReadOnly`].
+    fn is_read_only(&self) -> bool;
+
+    /// Fills `buffer` from byte `offset` on. After an error the buffer's content is unspecified.
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError>;
+
+    /// Stores `bytes` from byte `offset` on. A later read sees them whether or not they were flushed.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MediumError>;
+
+    /// Makes everything written so far durable, as far as the medium can.
+    fn flush(&mut self) -> Result<(), MediumError>;
+}
+
+/// A medium in host memory: for tests, and for disks that need not outlive the machine. Ranges of it can be
+/// declared bad, to see what a guest makes of them.
+///
+/// ```
+/// use idem86_devices::backend::{Medium, MediumError, MemoryMedium};
+/// let mut disk = MemoryMedium::new(vec![0; 1024]).with_bad_range(512..600);
+/// disk.write(0, b"abc").unwrap();
+/// let mut bytes = [0; 3];
+/// disk.read(0, &mut bytes).unwrap();
+/// assert_eq!(&bytes, b"abc");
+/// assert_eq!(disk.read(511, &mut bytes), Err(MediumError::Failed));
+/// assert_eq!(disk.read(1022, &mut bytes), Err(MediumError::OutOfRange));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryMedium {
+    bytes: Vec<u8>,
+    read_only: bool,
+    bad: Vec<Range<u64>>,
+}
+
+impl MemoryMedium {
+    /// A writable medium that holds `bytes`.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        MemoryMedium { bytes, read_only: false, bad: Vec::new() }
+    }
+
+    /// The same medium, write-protected.
+    pub fn write_protected(self) -> Self {
+        MemoryMedium { read_only: true, ..self }
+    }
+
+    /// The same medium; every access that touches `range` (byte offsets) fails.
+    pub fn with_bad_range(mut self, range: Range<u64>) -> Self {
+        self.bad.push(range);
+        self
+    }
+
+    /// The content.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes of an access as indices, if it may be done.
+    fn locate(&self, offset: u64, length: usize) -> Result<Range<usize>, MediumError> {
+        let start = usize::try_from(offset).map_err(|_| MediumError::OutOfRange)?;
+        let end = start.checked_add(length).ok_or(MediumError::OutOfRange)?;
+        if end > self.bytes.len() {
+            return Err(MediumError::OutOfRange);
+        }
+        if self.bad.iter().any(|bad| bad.start < end as u64 && offset < bad.end) {
+            return Err(MediumError::Failed);
+        }
+        Ok(start..end)
+    }
+}
+
+impl Medium for MemoryMedium {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        let at = self.locate(offset, buffer.len())?;
+        buffer.copy_from_slice(&self.bytes[at]);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MediumError> {
+        if self.read_only {
+            return Err(MediumError::ReadOnly);
+        }
+        let at = self.locate(offset, bytes.len())?;
+        self.bytes[at].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), MediumError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_beyond_the_end_are_refused_without_overflow() {
+        let mut m = MemoryMedium::new(vec![7; 16]);
+        let mut b = [0; 2];
+        for offset in [15, 16, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            assert_eq!(m.read(offset, &mut b), Err(MediumError::OutOfRange), "{offset}");
+            assert_eq!(m.write(offset, &b), Err(MediumError::OutOfRange), "{offset}");
+        }
+        assert_eq!(m.read(14, &mut b), Ok(()));
+        assert_eq!(m.bytes(), [7; 16]);
+    }
+
+    #[test]
+    fn a_write_protected_medium_refuses_writes_and_keeps_its_content() {
+        let mut m = MemoryMedium::new(vec![7; 16]).write_protected();
+        assert!(m.is_read_only());
+        assert_eq!(m.write(0, &[1]), Err(MediumError::ReadOnly));
+        assert_eq!(m.bytes(), [7; 16]);
+    }
+}
