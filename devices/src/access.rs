@@ -45,8 +45,39 @@ pub enum IoError {
     WrongSize,
 }
 
-/// A device with registers in I/O space. `offset` counts from the start of the device's port range as the
-/// device documents it.
+/// Where the PC puts some of a device's registers in I/O space: ports `first .. first + count` reach the
+/// register offsets `offset .. offset + count`. A device at fixed ports lists them in a constant `PORTS`, so
+/// that the machine maps it without knowing its registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// How many ports follow, at least 1.
+    pub count: u16,
+    /// The register offset that `first` reaches.
+    pub offset: u16,
+}
+
+impl PortRange {
+    /// Ports `first .. first + count`, at register offsets from `offset` on.
+    pub const fn new(first: u16, count: u16, offset: u16) -> Self {
+        assert!(
+            count > 0 && first.checked_add(count - 1).is_some() && offset.checked_add(count - 1).is_some()
+        );
+        PortRange { first, count, offset }
+    }
+
+    /// The register offset that `port` reaches, if it lies in this range.
+    pub const fn offset_of(self, port: u16) -> Option<u16> {
+        match port.checked_sub(self.first) {
+            Some(distance) if distance < self.count => Some(self.offset + distance),
+            _ => None,
+        }
+    }
+}
+
+/// A device with registers in I/O space. `offset` is a register offset as the device documents it (see
+/// [`PortRange`]).
 pub trait PortIo {
     /// Reads the register at `offset`. Reading may have side effects, as on the real device.
     fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError>;
@@ -88,16 +119,20 @@ pub trait DmaMemory {
 /// A flat memory for tests: what lies outside reads as ones.
 impl DmaMemory for Vec<u8> {
     fn read(&mut self, from: u64, buffer: &mut [u8]) {
-        for (i, b) in buffer.iter_mut().enumerate() {
-            *b = usize::try_from(from).ok().and_then(|at| self.get(at + i)).copied().unwrap_or(0xFF);
+        for (i, byte) in (0..).zip(buffer) {
+            *byte = index(from, i).and_then(|at| self.get(at)).copied().unwrap_or(0xFF);
         }
     }
 
     fn write(&mut self, to: u64, bytes: &[u8]) {
-        for (i, b) in bytes.iter().enumerate() {
-            if let Some(cell) = usize::try_from(to).ok().and_then(|at| self.get_mut(at + i)) {
-                *cell = *b;
+        for (i, byte) in (0..).zip(bytes) {
+            if let Some(cell) = index(to, i).and_then(|at| self.get_mut(at)) {
+                *cell = *byte;
             }
         }
     }
+}
+
+fn index(base: u64, i: u64) -> Option<usize> {
+    usize::try_from(base.checked_add(i)?).ok()
 }

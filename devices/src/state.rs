@@ -24,7 +24,8 @@ impl RestoreError {
 /// `save` destructures the device exhaustively (no `..`), so that a new field breaks the build until someone
 /// decides about it. `restore` validates: a saved state comes from a file and may be hostile; whatever it
 /// accepts must not let any later access panic, hang or allocate without bound. After a refused restore the
-/// device is unchanged. Connections (IRQ lines, host back ends, media) are not state.
+/// device is unchanged. Connections (IRQ lines, host back ends, media) are not state; `restore` does not drive
+/// lines, because the [`IrqBank`](crate::irq::IrqBank) is saved and restored by itself.
 pub trait Snapshot {
     /// The device's state as plain data.
     type State: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug;

@@ -108,10 +108,12 @@ impl Frequency {
 /// A device that acts by itself as guest time passes.
 pub trait Timed {
     /// The next moment at which the device would change an output or must be told that time has passed;
-    /// `None` if nothing is due unless someone accesses it. May be too early, never too late.
+    /// `None` if nothing is due unless someone accesses it. May be too early, never too late. After
+    /// `advance(now)` it lies after `now`, so that a run loop which goes from event to event makes progress.
     fn next_event(&self) -> Option<GuestTime>;
 
-    /// Brings the device up to `now`. Time never runs backwards; calls with an earlier `now` do nothing.
+    /// Brings the device up to `now`, in time bounded whatever the distance; one long step and many short ones
+    /// lead to the same state. Time never runs backwards; calls with an earlier `now` do nothing.
     fn advance(&mut self, now: GuestTime);
 }
 
