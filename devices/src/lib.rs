@@ -22,3 +22,4 @@ pub mod irq;
 pub mod reset;
 pub mod state;
 pub mod time;
+pub mod uart;
