@@ -23,6 +23,14 @@ impl AccessSize {
         }
     }
 
+    /// An error unless this is a byte: the first line of a device whose registers are bytes.
+    pub const fn only_byte(self) -> Result<(), IoError> {
+        match self {
+            AccessSize::Byte => Ok(()),
+            _ => Err(IoError::WrongSize),
+        }
+    }
+
     /// All bits of this width set: what a bus reads where nothing answers.
     pub const fn ones(self) -> u32 {
         match self {

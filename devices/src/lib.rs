@@ -18,7 +18,9 @@
 
 pub mod access;
 pub mod backend;
+pub mod dma;
 pub mod irq;
+pub mod post_code;
 pub mod reset;
 pub mod state;
 pub mod time;
