@@ -18,6 +18,8 @@
 
 pub mod access;
 pub mod backend;
+#[cfg(test)]
+mod conformance;
 pub mod dma;
 pub mod irq;
 pub mod post_code;

@@ -87,4 +87,6 @@ mod tests {
         assert_eq!(post.write_port(0, Dword, 1, GuestTime::ZERO), Err(IoError::WrongSize));
         assert_eq!(post.read_port(1, Byte, GuestTime::ZERO), Err(IoError::NoSuchRegister));
     }
+
+    crate::conformance::suite!(Subject::new(|_| PostCode::new()).ports(1));
 }

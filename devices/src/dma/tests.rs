@@ -317,3 +317,23 @@ fn page_registers_read_back_and_survive_reset() {
 fn a_channel_number_above_7_is_connected_to_nothing() {
     assert_eq!(Board::new().service(8, &mut wanting(1)), Serviced::default());
 }
+
+crate::conformance::suite!(
+    Subject::new(|_| {
+        let mut board = Board::new();
+        board.out(0x0E, 0);
+        board.dma
+    })
+    .ports(0x40)
+    .action(|dma, random, now| {
+        let mut device = Peripheral { wants: random.below(1000) as usize, ..Peripheral::default() };
+        let mut memory = vec![0x5A; 0x1000];
+        let served = dma.service(random.below(9) as u8, &mut device, &mut memory, now);
+        device.taken.iter().fold(u64::from(served.units), |sum, unit| sum.rotate_left(5) ^ u64::from(*unit))
+    })
+    .action(|dma, _, _| {
+        let mut memory = vec![0x5A; 0x1000];
+        dma.copy_memory_to_memory(&mut memory);
+        u64::from(dma.software_requests())
+    })
+);

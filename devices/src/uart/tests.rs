@@ -501,3 +501,12 @@ fn saved_states_restore_and_impossible_ones_are_refused() {
         assert_eq!(b.uart.save(), saved);
     }
 }
+
+crate::conformance::suite!(
+    Subject::new(|bank| Uart::new(bank.line(4), Pace::Baud))
+        .ports(8)
+        .timed()
+        .action(|uart, random, now| u64::from(uart.receive(random.next() as u8, now)))
+        .action(|uart, _, now| u64::from(uart.receive_break(now)))
+        .action(|uart, _, _| uart.take_output().iter().fold(0, |sum, byte| sum + u64::from(*byte)))
+);
