@@ -1,0 +1,51 @@
+//! Decoding: bytes to [`insn::Insn`], by iced-x86.
+
+pub mod attrs;
+pub mod insn;
+
+use crate::event::exception::Fault;
+use crate::exec::dispatch;
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
+use insn::Insn;
+
+/// The longest instruction. SDM Vol. 2A, "Instruction Format".
+pub const MAX_LENGTH: usize = 15;
+
+/// F3 0F BC and F3 0F BD are BSF and BSR with an ignored prefix before BMI1, and F3 0F 09 is WBINVD.
+const OPTIONS: u32 =
+    DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD | DecoderOptions::NO_WBNOINVD;
+
+/// Why bytes are not an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecodable {
+    /// More bytes are needed than were given (and fewer than [`MAX_LENGTH`] were).
+    Incomplete,
+    /// The processor raises this.
+    Fault(Fault),
+}
+
+/// Decodes the instruction at the start of `bytes`, of which at most [`MAX_LENGTH`] count. `code_size` is 16, 32
+/// or 64.
+pub fn decode(bytes: &[u8], code_size: u32) -> Result<Instruction, Undecodable> {
+    let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
+    let mut decoder = Decoder::with_ip(code_size, bytes, 0, OPTIONS);
+    let i = decoder.decode();
+    if !i.is_invalid() {
+        return Ok(i);
+    }
+    if decoder.last_error() == DecoderError::NoMoreBytes {
+        // An instruction longer than 15 bytes. SDM Vol. 3A, "Interrupt 13—General Protection Exception (#GP)".
+        return Err(if bytes.len() == MAX_LENGTH {
+            Undecodable::Fault(Fault::GP0)
+        } else {
+            Undecodable::Incomplete
+        });
+    }
+    Err(Undecodable::Fault(Fault::UD))
+}
+
+/// As [`decode`], with the handler chosen.
+pub fn decode_insn(bytes: &[u8], code_size: u32) -> Result<(Insn, attrs::Flow), Undecodable> {
+    let i = decode(bytes, code_size)?;
+    Ok((Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)))
+}

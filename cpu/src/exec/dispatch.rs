@@ -1,0 +1,25 @@
+//! From decoded instruction to handler.
+
+use crate::bus::Biu;
+use crate::cpu::Cpu;
+use crate::decode::insn::{Handler, Insn};
+use crate::event::exception::{Fault, Outcome};
+use crate::exec::{alu, branch, mov, portio, stack, system};
+use iced_x86::Instruction;
+
+/// What a family's `select` looks like.
+type Select = fn(&Instruction) -> Option<Handler>;
+
+/// The families; the most frequent first.
+const FAMILIES: &[Select] =
+    &[mov::select, alu::select, branch::select, stack::select, portio::select, system::select];
+
+/// The handler of `i`. What no family knows is an instruction of a later processor: #UD.
+pub fn select(i: &Instruction) -> Handler {
+    FAMILIES.iter().find_map(|family| family(i)).unwrap_or(undefined)
+}
+
+/// #UD.
+pub fn undefined(_: &mut Cpu, _: &mut Biu, _: &Insn) -> Outcome {
+    Err(Fault::UD)
+}

@@ -1,0 +1,209 @@
+//! The decoded-instruction cache: straight runs of instructions, decoded once.
+//!
+//! A block is keyed by where its bytes lie in RAM and by the code size, so it survives changes of mapping, mode
+//! and task. A second, small table leads from the current linear address straight to a block; it is forgotten
+//! whenever a translation may have changed. An instruction that spans two pages is a block of its own which
+//! keeps its bytes and is compared with memory before each use.
+
+use crate::codemap::{self, CodeMap};
+use crate::decode::insn::Insn;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Instructions kept before everything is forgotten: about 12 MiB.
+const CAPACITY: usize = 256 * 1024;
+/// Entries of the table of linear addresses.
+const LINKS: usize = 8192;
+/// The longest block, in instructions.
+pub const BLOCK_MAX: usize = 32;
+
+/// A straight run of decoded instructions.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// First instruction in the arena.
+    start: u32,
+    /// Number of instructions.
+    pub count: u32,
+    /// Bytes, all on one page unless `spans` is set.
+    pub bytes: u32,
+    /// Where it lies in RAM.
+    ram: u64,
+    code_size: u32,
+    alive: bool,
+    /// Index into the bytes of page-spanning instructions.
+    pub spans: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    key: u64,
+    epoch: u64,
+    block: u32,
+}
+
+/// Mixes one `u64`.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.write_u64(*b as u64);
+        }
+    }
+    fn write_u64(&mut self, v: u64) {
+        let x = (self.0 ^ v).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = x ^ x >> 29;
+    }
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct BlockCache {
+    arena: Vec<Insn>,
+    blocks: Vec<Block>,
+    by_ram: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
+    by_page: HashMap<u64, Vec<u32>, BuildHasherDefault<KeyHasher>>,
+    spanning: Vec<[u8; 15]>,
+    links: Box<[Link]>,
+}
+
+impl Default for BlockCache {
+    fn default() -> Self {
+        BlockCache {
+            arena: Vec::new(),
+            blocks: Vec::new(),
+            by_ram: HashMap::default(),
+            by_page: HashMap::default(),
+            spanning: Vec::new(),
+            links: vec![Link { key: u64::MAX, epoch: 0, block: 0 }; LINKS].into_boxed_slice(),
+        }
+    }
+}
+
+fn ram_key(ram: u64, code_size: u32) -> u64 {
+    ram << 2 | (code_size / 32) as u64
+}
+
+impl BlockCache {
+    /// The block that `key` (linear address, code size and privilege) led to last, if no translation changed
+    /// since: `epoch` counts such changes.
+    #[inline(always)]
+    pub fn linked(&self, key: u64, epoch: u64) -> Option<u32> {
+        let link = &self.links[link_slot(key)];
+        (link.key == key && link.epoch == epoch && self.blocks[link.block as usize].alive)
+            .then_some(link.block)
+    }
+
+    /// Remembers that `key` leads to `block` as long as `epoch` lasts.
+    pub fn link(&mut self, key: u64, epoch: u64, block: u32) {
+        self.links[link_slot(key)] = Link { key, epoch, block };
+    }
+
+    /// The block at `ram` for `code_size`.
+    pub fn find(&self, ram: u64, code_size: u32) -> Option<u32> {
+        self.by_ram.get(&ram_key(ram, code_size)).copied()
+    }
+
+    /// A block by its number.
+    #[inline(always)]
+    pub fn block(&self, id: u32) -> &Block {
+        &self.blocks[id as usize]
+    }
+
+    /// The instructions of a block.
+    #[inline(always)]
+    pub fn insns(&self, block: &Block) -> &[Insn] {
+        &self.arena[block.start as usize..(block.start + block.count) as usize]
+    }
+
+    /// The bytes of a page-spanning instruction.
+    pub fn spanning_bytes(&self, index: u32) -> &[u8; 15] {
+        &self.spanning[index as usize]
+    }
+
+    /// Adds a block of `insns`, which lie at `ram`. `spanning` holds the bytes of an instruction that continues
+    /// on another page.
+    pub fn insert(&mut self, ram: u64, code_size: u32, insns: &[Insn], spanning: Option<[u8; 15]>) -> u32 {
+        let id = self.blocks.len() as u32;
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(insns);
+        let bytes = insns.last().map_or(0, |i| i.offset as u32);
+        let spans = spanning.map(|bytes| {
+            self.spanning.push(bytes);
+            self.spanning.len() as u32 - 1
+        });
+        let key = ram_key(ram, code_size);
+        if let Some(old) = self.by_ram.insert(key, id) {
+            self.blocks[old as usize].alive = false;
+        }
+        self.blocks.push(Block {
+            start,
+            count: insns.len() as u32,
+            bytes,
+            ram,
+            code_size,
+            alive: true,
+            spans,
+        });
+        self.by_page.entry(ram >> 12).or_default().push(id);
+        id
+    }
+
+    /// Whether there is no room for another block.
+    pub fn is_full(&self) -> bool {
+        self.arena.len() + BLOCK_MAX > CAPACITY
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.blocks.clear();
+        self.by_ram.clear();
+        self.by_page.clear();
+        self.spanning.clear();
+        self.links.fill(Link { key: u64::MAX, epoch: 0, block: 0 });
+    }
+
+    /// Drops a page-spanning block whose bytes are no longer what memory holds.
+    pub fn drop_spanning(&mut self, id: u32) {
+        let block = &mut self.blocks[id as usize];
+        block.alive = false;
+        self.by_ram.remove(&ram_key(block.ram, block.code_size));
+    }
+
+    /// Drops the blocks on `page` that touch one of `lines`, and tells `map` which lines still hold code.
+    pub fn drop_lines(&mut self, page: usize, lines: u64, map: &mut CodeMap) {
+        let mut left = 0;
+        if let Some(ids) = self.by_page.get_mut(&(page as u64)) {
+            ids.retain(|id| {
+                let block = &mut self.blocks[*id as usize];
+                let on = block.lines();
+                if !block.alive || on & lines != 0 {
+                    if block.alive {
+                        block.alive = false;
+                        self.by_ram.remove(&ram_key(block.ram, block.code_size));
+                    }
+                    return false;
+                }
+                left |= on;
+                true
+            });
+        }
+        map.retain(page, left);
+    }
+}
+
+impl Block {
+    /// The lines of its (first) page that it lies on.
+    pub fn lines(&self) -> u64 {
+        codemap::mask(self.ram, (self.bytes as u64).min(0x1000 - self.ram % 0x1000))
+    }
+}
+
+fn link_slot(key: u64) -> usize {
+    (key ^ key >> 13) as usize % LINKS
+}

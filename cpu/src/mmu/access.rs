@@ -1,0 +1,182 @@
+//! The slow paths of memory access: translation, page crossing, devices, traced pages.
+
+use super::Access;
+use super::tlb::{Entry, SLOW, View};
+use crate::bus::{Biu, PageKind};
+use crate::cpu::Cpu;
+use crate::event::exception::{Fault, Outcome, vector};
+
+impl View {
+    fn is_user(self) -> bool {
+        self != View::Supervisor
+    }
+}
+
+impl Cpu {
+    /// Translates `linear` for `access` and gives the physical address. Fills the TLB.
+    pub fn translate(&mut self, biu: &mut Biu, linear: u64, access: Access, view: View) -> Outcome<u64> {
+        let page = linear & !0xFFF;
+        let e = self.tlb.entry(view, linear);
+        let hit = match access {
+            Access::Read => e.read & !SLOW == page,
+            Access::Write => e.write & !SLOW == page,
+            Access::Execute => e.read & !SLOW == page && e.executable(),
+        };
+        if hit {
+            return Ok(e.frame() | linear & 0xFFF);
+        }
+        let t = self.walk(biu, linear, access, view.is_user())?;
+        let frame = t.frame & self.a20_mask;
+        let watched = view == View::UserAligned || self.watches(page);
+        let (ram, slow_read, slow_write) = match biu.bus.page(frame) {
+            PageKind::Ram(at) => (at, watched, watched || self.code.traces(at)),
+            PageKind::Rom(at) => (at, watched, true),
+            PageKind::Device => (u64::MAX, true, true),
+        };
+        let read = page | slow_read as u64 * SLOW;
+        let write = t.writable.then_some(page | slow_write as u64 * SLOW);
+        self.tlb.insert(view, linear, Entry::new(Some(read), write, frame, ram, t.executable, t.global));
+        Ok(frame | linear & 0xFFF)
+    }
+
+    /// Reads `size` bytes (1, 2, 4 or 8) at `linear`, which may cross a page and need not be RAM.
+    #[cold]
+    pub(crate) fn read_slow(&mut self, biu: &mut Biu, linear: u64, size: usize, view: View) -> Outcome<u64> {
+        self.access_slow(biu, linear, size, view, Access::Read)
+    }
+
+    /// As [`Cpu::read_slow`], but with the checks of a write: the first half of a read-modify-write.
+    #[cold]
+    pub(crate) fn read_for_write_slow(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        size: usize,
+        view: View,
+    ) -> Outcome<u64> {
+        self.access_slow(biu, linear, size, view, Access::Write)
+    }
+
+    fn access_slow(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        size: usize,
+        view: View,
+        access: Access,
+    ) -> Outcome<u64> {
+        self.check_alignment(linear, size, view)?;
+        let first = self.translate(biu, linear, access, view)?;
+        let head = head_size(linear, size);
+        if head == size {
+            let value = self.read_physical(biu, first, size);
+            self.watch(linear, size, access == Access::Write);
+            return Ok(value);
+        }
+        let second = self.translate(biu, (linear + head as u64) & self.linear_mask, access, view)?;
+        let mut value = 0;
+        for i in 0..size {
+            let at = if i < head { first + i as u64 } else { second + (i - head) as u64 };
+            value |= self.read_physical(biu, at, 1) << (8 * i);
+        }
+        self.watch(linear, size, access == Access::Write);
+        Ok(value)
+    }
+
+    /// Writes the low `size` bytes (1, 2, 4 or 8) of `value` at `linear`. Where the access crosses a page, both
+    /// are translated before anything is written.
+    #[cold]
+    pub(crate) fn write_slow(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        size: usize,
+        value: u64,
+        view: View,
+    ) -> Outcome {
+        self.check_alignment(linear, size, view)?;
+        let first = self.translate(biu, linear, Access::Write, view)?;
+        let head = head_size(linear, size);
+        if head == size {
+            self.write_physical(biu, first, size, value);
+        } else {
+            let second =
+                self.translate(biu, (linear + head as u64) & self.linear_mask, Access::Write, view)?;
+            for i in 0..size {
+                let at = if i < head { first + i as u64 } else { second + (i - head) as u64 };
+                self.write_physical(biu, at, 1, value >> (8 * i) & 0xFF);
+            }
+        }
+        self.watch(linear, size, true);
+        Ok(())
+    }
+
+    /// Checks that `size` bytes at `linear` can be written, and changes nothing but accessed and dirty bits: for
+    /// instructions that must know before they begin.
+    pub fn probe_write(&mut self, biu: &mut Biu, linear: u64, size: usize) -> Outcome {
+        self.translate(biu, linear, Access::Write, self.view)?;
+        if head_size(linear, size) != size {
+            let last = (linear + size as u64 - 1) & self.linear_mask;
+            self.translate(biu, last, Access::Write, self.view)?;
+        }
+        Ok(())
+    }
+
+    /// SDM Vol. 3A, "Interrupt 17—Alignment Check Exception (#AC)".
+    fn check_alignment(&self, linear: u64, size: usize, view: View) -> Outcome {
+        if view == View::UserAligned && linear & (size as u64 - 1) != 0 {
+            return Err(Fault::coded(vector::AC, 0));
+        }
+        Ok(())
+    }
+
+    /// Reads physical memory that does not cross a page.
+    pub fn read_physical(&mut self, biu: &mut Biu, address: u64, size: usize) -> u64 {
+        let address = address & self.a20_mask;
+        match biu.bus.page(address & !0xFFF) {
+            PageKind::Ram(at) | PageKind::Rom(at) => {
+                let at = at + (address & 0xFFF);
+                match size {
+                    1 => biu.ram_read::<u8>(at) as u64,
+                    2 => biu.ram_read::<u16>(at) as u64,
+                    4 => biu.ram_read::<u32>(at) as u64,
+                    _ => biu.ram_read::<u64>(at),
+                }
+            }
+            PageKind::Device => {
+                let value = biu.bus.read(address, size, self.now());
+                self.sample_pins(biu);
+                value
+            }
+        }
+    }
+
+    /// Writes physical memory that does not cross a page, and tells the code map.
+    pub fn write_physical(&mut self, biu: &mut Biu, address: u64, size: usize, value: u64) {
+        let address = address & self.a20_mask;
+        match biu.bus.page(address & !0xFFF) {
+            PageKind::Ram(at) => {
+                let at = at + (address & 0xFFF);
+                match size {
+                    1 => biu.ram_write(at, value as u8),
+                    2 => biu.ram_write(at, value as u16),
+                    4 => biu.ram_write(at, value as u32),
+                    _ => biu.ram_write(at, value),
+                }
+                if self.code.written(at, size) {
+                    self.leave_block = true;
+                }
+            }
+            PageKind::Rom(_) | PageKind::Device => {
+                biu.bus.write(address, size, value, self.now());
+                self.sample_pins(biu);
+            }
+        }
+    }
+}
+
+/// How many of `size` bytes at `linear` lie on its page.
+#[inline]
+fn head_size(linear: u64, size: usize) -> usize {
+    size.min(0x1000 - (linear & 0xFFF) as usize)
+}

@@ -1,0 +1,128 @@
+//! Memory access: segmentation, translation, and the ways to RAM and devices.
+//!
+//! The fast path of every access is here and inlined into its instruction: a segment bounds check, one tag
+//! comparison, and the cells of guest RAM. [`access`] holds the slow paths, [`walk`] the page tables.
+
+pub mod access;
+pub mod tlb;
+pub mod walk;
+
+use crate::bus::Biu;
+use crate::cpu::Cpu;
+use crate::event::exception::{Fault, Outcome};
+use crate::state::eflags::Eflags;
+use crate::state::gpr::Word;
+use crate::state::segment::SegReg;
+
+/// What an access is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A data read.
+    Read,
+    /// A data write, or the read of a read-modify-write.
+    Write,
+    /// An instruction fetch.
+    Execute,
+}
+
+impl Cpu {
+    /// The linear address of `size` bytes at `offset` of `segment` for reading. SDM Vol. 3A, "Limit Checking" and
+    /// "Type Checking".
+    #[inline(always)]
+    pub fn linear_read(&self, segment: SegReg, offset: u64, size: usize) -> Outcome<u64> {
+        let s = &self.seg[segment as usize];
+        if s.read.contain(offset, size) {
+            Ok((s.base + offset) & self.linear_mask)
+        } else {
+            Err(segment_fault(segment))
+        }
+    }
+
+    /// The linear address of `size` bytes at `offset` of `segment` for writing.
+    #[inline(always)]
+    pub fn linear_write(&self, segment: SegReg, offset: u64, size: usize) -> Outcome<u64> {
+        let s = &self.seg[segment as usize];
+        if s.write.contain(offset, size) {
+            Ok((s.base + offset) & self.linear_mask)
+        } else {
+            Err(segment_fault(segment))
+        }
+    }
+
+    /// Reads `T` at `segment:offset` with the privilege of the current code.
+    #[inline(always)]
+    pub fn read<T: Word>(&mut self, biu: &mut Biu, segment: SegReg, offset: u64) -> Outcome<T> {
+        let linear = self.linear_read(segment, offset, T::BYTES)?;
+        self.read_linear(biu, linear)
+    }
+
+    /// Writes `T` at `segment:offset` with the privilege of the current code.
+    #[inline(always)]
+    pub fn write<T: Word>(&mut self, biu: &mut Biu, segment: SegReg, offset: u64, value: T) -> Outcome {
+        let linear = self.linear_write(segment, offset, T::BYTES)?;
+        self.write_linear(biu, linear, value)
+    }
+
+    /// Reads `T` at a linear address with the privilege of the current code.
+    #[inline(always)]
+    pub fn read_linear<T: Word>(&mut self, biu: &mut Biu, linear: u64) -> Outcome<T> {
+        let e = self.tlb.entry(self.view, linear);
+        if e.read == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
+            return Ok(biu.ram_read(e.ram + (linear & 0xFFF)));
+        }
+        self.read_slow(biu, linear, T::BYTES, self.view).map(T::from_u64)
+    }
+
+    /// Writes `T` at a linear address with the privilege of the current code.
+    #[inline(always)]
+    pub fn write_linear<T: Word>(&mut self, biu: &mut Biu, linear: u64, value: T) -> Outcome {
+        let e = self.tlb.entry(self.view, linear);
+        if e.write == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
+            biu.ram_write(e.ram + (linear & 0xFFF), value);
+            return Ok(());
+        }
+        self.write_slow(biu, linear, T::BYTES, value.zx(), self.view)
+    }
+
+    /// Reads `T` at `segment:offset`, lets `change` compute the new value and the flags, and writes it back.
+    /// Whether it may be written is checked before the read, so a fault finds nothing changed.
+    #[inline(always)]
+    pub fn modify<T: Word>(
+        &mut self,
+        biu: &mut Biu,
+        segment: SegReg,
+        offset: u64,
+        change: impl FnOnce(&mut Eflags, T) -> T,
+    ) -> Outcome {
+        let linear = self.linear_write(segment, offset, T::BYTES)?;
+        let e = self.tlb.entry(self.view, linear);
+        if e.write == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
+            let at = e.ram + (linear & 0xFFF);
+            let old = biu.ram_read(at);
+            biu.ram_write(at, change(&mut self.eflags, old));
+            return Ok(());
+        }
+        let old = self.read_for_write_slow(biu, linear, T::BYTES, self.view)?;
+        let new = change(&mut self.eflags, T::from_u64(old));
+        self.write_slow(biu, linear, T::BYTES, new.zx(), self.view)
+    }
+
+    /// Reads `T` at a linear address as the processor itself does for descriptor tables and task states:
+    /// supervisor, whatever CPL is.
+    pub fn read_system<T: Word>(&mut self, biu: &mut Biu, linear: u64) -> Outcome<T> {
+        let linear = linear & self.linear_mask;
+        self.read_slow(biu, linear, T::BYTES, tlb::View::Supervisor).map(T::from_u64)
+    }
+
+    /// Writes `T` at a linear address as the processor itself.
+    pub fn write_system<T: Word>(&mut self, biu: &mut Biu, linear: u64, value: T) -> Outcome {
+        let linear = linear & self.linear_mask;
+        self.write_slow(biu, linear, T::BYTES, value.zx(), tlb::View::Supervisor)
+    }
+}
+
+/// The fault of an access outside a segment's bounds: #SS(0) through SS, else #GP(0).
+#[cold]
+fn segment_fault(segment: SegReg) -> Fault {
+    if segment == SegReg::Ss { Fault::SS0 } else { Fault::GP0 }
+}

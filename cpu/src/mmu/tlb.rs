@@ -1,0 +1,142 @@
+//! The software translation look-aside buffer.
+//!
+//! Direct-mapped, one table per privilege view. An entry's tags are the linear page for plain RAM that may be
+//! accessed at once; with [`SLOW`] added they still name a valid translation, but the access must take the slow
+//! path: device memory, decoded code (writes), watchpoints, alignment checking.
+
+/// Entries per view.
+const ENTRIES: usize = 1024;
+
+/// Added to a tag whose accesses must take the slow path.
+pub const SLOW: u64 = 1;
+/// A tag that matches nothing.
+const INVALID: u64 = u64::MAX;
+/// In `frame`: instructions may be fetched.
+const EXECUTABLE: u64 = 1;
+/// In `frame`: a global page, kept when CR3 is loaded.
+const GLOBAL: u64 = 2;
+
+/// Which accesses an entry was made for. Supervisor and user differ in what is allowed; with alignment
+/// checking on, nothing is fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum View {
+    /// CPL 0 to 2, and implicit accesses to descriptor tables and task states.
+    Supervisor = 0,
+    /// CPL 3.
+    User = 1,
+    /// CPL 3 with CR0.AM and EFLAGS.AC set.
+    UserAligned = 2,
+}
+
+/// One translation.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Linear page if reads are allowed, perhaps with [`SLOW`].
+    pub read: u64,
+    /// Linear page if writes are allowed, perhaps with [`SLOW`].
+    pub write: u64,
+    frame: u64,
+    /// Offset of the page in the RAM slice, if it is RAM.
+    pub ram: u64,
+}
+
+impl Entry {
+    const EMPTY: Entry = Entry { read: INVALID, write: INVALID, frame: 0, ram: 0 };
+
+    /// A translation of `frame` (physical, page-aligned).
+    pub fn new(
+        read: Option<u64>,
+        write: Option<u64>,
+        frame: u64,
+        ram: u64,
+        executable: bool,
+        global: bool,
+    ) -> Self {
+        Entry {
+            read: read.unwrap_or(INVALID),
+            write: write.unwrap_or(INVALID),
+            frame: frame | executable as u64 * EXECUTABLE | global as u64 * GLOBAL,
+            ram,
+        }
+    }
+
+    /// Physical address of the page.
+    pub fn frame(&self) -> u64 {
+        self.frame & !0xFFF
+    }
+    /// Instructions may be fetched from it (given that it may be read).
+    pub fn executable(&self) -> bool {
+        self.frame & EXECUTABLE != 0
+    }
+    fn global(&self) -> bool {
+        self.frame & GLOBAL != 0
+    }
+}
+
+/// All views.
+#[derive(Debug)]
+pub struct Tlb {
+    views: [Box<[Entry; ENTRIES]>; 3],
+}
+
+impl Default for Tlb {
+    fn default() -> Self {
+        Tlb { views: std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES])) }
+    }
+}
+
+impl Tlb {
+    /// The entry where the page of `linear` is, if it is there at all.
+    #[inline(always)]
+    pub fn entry(&self, view: View, linear: u64) -> &Entry {
+        &self.views[view as usize][(linear >> 12) as usize % ENTRIES]
+    }
+
+    /// Puts a translation in the place of `linear`.
+    pub fn insert(&mut self, view: View, linear: u64, entry: Entry) {
+        self.views[view as usize][(linear >> 12) as usize % ENTRIES] = entry;
+    }
+
+    /// Forgets everything.
+    pub fn flush_all(&mut self) {
+        for view in &mut self.views {
+            view.fill(Entry::EMPTY);
+        }
+    }
+
+    /// Forgets what is not global: a load of CR3.
+    pub fn flush_local(&mut self) {
+        for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
+            if !e.global() {
+                *e = Entry::EMPTY;
+            }
+        }
+    }
+
+    /// Forgets the page of `linear`: INVLPG.
+    pub fn flush_page(&mut self, linear: u64) {
+        for view in &mut self.views {
+            view[(linear >> 12) as usize % ENTRIES] = Entry::EMPTY;
+        }
+    }
+
+    /// Makes every write to the RAM page at `ram` take the slow path, because code was decoded from it.
+    pub fn trace_writes(&mut self, ram: u64) {
+        for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
+            if e.ram == ram && e.write != INVALID {
+                e.write |= SLOW;
+            }
+        }
+    }
+
+    /// Forgets translations to the RAM page at `ram`: nothing is decoded from it any longer, so writes may become
+    /// fast again.
+    pub fn forget_ram(&mut self, ram: u64) {
+        for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
+            if e.ram == ram {
+                *e = Entry::EMPTY;
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The page-table walk: 32-bit paging with 4-MiB pages, and PAE paging with execute-disable.
+//!
+//! SDM Vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights", "Page-Fault Exceptions".
+
+use super::Access;
+use crate::bus::Biu;
+use crate::cpu::Cpu;
+use crate::event::exception::{Fault, Outcome, vector};
+use crate::state::control::{cr0, cr4, efer};
+
+/// Bits of a paging-structure entry.
+mod pte {
+    pub const P: u64 = 1 << 0;
+    pub const RW: u64 = 1 << 1;
+    pub const US: u64 = 1 << 2;
+    pub const A: u64 = 1 << 5;
+    pub const D: u64 = 1 << 6;
+    pub const PS: u64 = 1 << 7;
+    pub const G: u64 = 1 << 8;
+    pub const XD: u64 = 1 << 63;
+    /// PAE address bits, for a physical address width of 36.
+    pub const PAE_FRAME: u64 = 0xF_FFFF_F000;
+    /// PAE bits 62 to 36 are reserved.
+    pub const PAE_RESERVED: u64 = 0x7FFF_FFF0_0000_0000;
+    /// A present PAE page-directory-pointer entry also reserves 63, 8 to 5, 2 and 1.
+    pub const PDPTE_RESERVED: u64 = XD | PAE_RESERVED | 0x1E6;
+}
+
+/// Bits of a page-fault error code.
+mod code {
+    pub const P: u16 = 1 << 0;
+    pub const W: u16 = 1 << 1;
+    pub const U: u16 = 1 << 2;
+    pub const RSVD: u16 = 1 << 3;
+    pub const ID: u16 = 1 << 4;
+}
+
+/// What a walk found, for the TLB.
+#[derive(Clone, Copy, Debug)]
+pub struct Translation {
+    /// Physical address of the 4-KiB page.
+    pub frame: u64,
+    /// Writes may go through the TLB: allowed for this view, and the dirty bit is set.
+    pub writable: bool,
+    /// Instructions may be fetched.
+    pub executable: bool,
+    /// The TLB keeps it when CR3 is loaded.
+    pub global: bool,
+}
+
+/// One level of a walk, as far as it has come.
+struct Path {
+    rights: u64,
+    executable: bool,
+}
+
+impl Cpu {
+    /// Translates the page of `linear`, checks `access`, and sets accessed and dirty bits. On a fault CR2 is set
+    /// and nothing else.
+    pub(super) fn walk(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        access: Access,
+        user: bool,
+    ) -> Outcome<Translation> {
+        if self.cr0 & cr0::PG == 0 {
+            return Ok(Translation {
+                frame: linear & !0xFFF & 0xFFFF_FFFF,
+                writable: true,
+                executable: true,
+                global: false,
+            });
+        }
+        if self.cr4 & cr4::PAE != 0 {
+            self.walk_pae(biu, linear, access, user)
+        } else {
+            self.walk_32(biu, linear, access, user)
+        }
+    }
+
+    fn walk_32(&mut self, biu: &mut Biu, linear: u64, access: Access, user: bool) -> Outcome<Translation> {
+        let all = pte::RW | pte::US;
+        let directory_at = (self.cr3 & 0xFFFF_F000) + (linear >> 22 & 0x3FF) * 4;
+        let directory = self.read_physical(biu, directory_at, 4);
+        if directory & pte::P == 0 {
+            return Err(self.page_fault(linear, access, user, 0));
+        }
+        let large = directory & pte::PS != 0 && self.cr4 & cr4::PSE != 0;
+        if large {
+            // Bits 20 to 13 are address bits 39 to 32 (PSE-36); beyond the 36 bits we have they are reserved,
+            // and so is bit 21.
+            if directory & 0x3E_0000 != 0 {
+                return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
+            }
+            let frame = directory & 0xFFC0_0000 | (directory >> 13 & 0xF) << 32 | linear & 0x3F_F000;
+            let path = Path { rights: directory & all, executable: true };
+            return self.finish(biu, linear, access, user, path, directory, directory_at, 4, frame);
+        }
+        let table_at = (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4;
+        let table = self.read_physical(biu, table_at, 4);
+        if table & pte::P == 0 {
+            return Err(self.page_fault(linear, access, user, 0));
+        }
+        let path = Path { rights: directory & table & all, executable: true };
+        self.check(linear, access, user, &path)?;
+        self.set_bits(biu, directory_at, 4, directory, pte::A);
+        self.finish(biu, linear, access, user, path, table, table_at, 4, table & 0xFFFF_F000)
+    }
+
+    fn walk_pae(&mut self, biu: &mut Biu, linear: u64, access: Access, user: bool) -> Outcome<Translation> {
+        let all = pte::RW | pte::US;
+        // The four page-directory-pointer entries were loaded with CR3; they hold no rights.
+        let pointer = self.pdpte[(linear >> 30) as usize & 3];
+        if pointer & pte::P == 0 {
+            return Err(self.page_fault(linear, access, user, 0));
+        }
+        let reserved =
+            if self.efer & efer::NXE != 0 { pte::PAE_RESERVED } else { pte::PAE_RESERVED | pte::XD };
+        let directory_at = (pointer & pte::PAE_FRAME) + (linear >> 21 & 0x1FF) * 8;
+        let directory = self.read_physical(biu, directory_at, 8);
+        if directory & pte::P == 0 {
+            return Err(self.page_fault(linear, access, user, 0));
+        }
+        let large = directory & pte::PS != 0;
+        // Bits 20 to 13 of a 2-MiB page are reserved.
+        if directory & reserved != 0 || large && directory & 0x1F_E000 != 0 {
+            return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
+        }
+        if large {
+            let frame = directory & pte::PAE_FRAME & !0x1F_FFFF | linear & 0x1F_F000;
+            let path = Path { rights: directory & all, executable: directory & pte::XD == 0 };
+            return self.finish(biu, linear, access, user, path, directory, directory_at, 8, frame);
+        }
+        let table_at = (directory & pte::PAE_FRAME) + (linear >> 12 & 0x1FF) * 8;
+        let table = self.read_physical(biu, table_at, 8);
+        if table & pte::P == 0 {
+            return Err(self.page_fault(linear, access, user, 0));
+        }
+        if table & reserved != 0 {
+            return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
+        }
+        let path = Path { rights: directory & table & all, executable: (directory | table) & pte::XD == 0 };
+        self.check(linear, access, user, &path)?;
+        self.set_bits(biu, directory_at, 8, directory, pte::A);
+        self.finish(biu, linear, access, user, path, table, table_at, 8, table & pte::PAE_FRAME)
+    }
+
+    /// Checks the rights of the whole path. SDM Vol. 3A, "Determination of Access Rights".
+    fn check(&mut self, linear: u64, access: Access, user: bool, path: &Path) -> Outcome {
+        let user_page = path.rights & pte::US != 0;
+        let allowed = match access {
+            Access::Read => user_page || !user,
+            Access::Write => (user_page || !user) && self.may_write(path, user),
+            Access::Execute => (user_page || !user) && path.executable,
+        };
+        if allowed { Ok(()) } else { Err(self.page_fault(linear, access, user, code::P)) }
+    }
+
+    fn may_write(&self, path: &Path, user: bool) -> bool {
+        path.rights & pte::RW != 0 || !user && self.cr0 & cr0::WP == 0
+    }
+
+    /// The last level: rights, accessed and dirty bits, the result.
+    #[allow(clippy::too_many_arguments)]
+    fn finish(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        access: Access,
+        user: bool,
+        path: Path,
+        entry: u64,
+        entry_at: u64,
+        entry_size: usize,
+        frame: u64,
+    ) -> Outcome<Translation> {
+        self.check(linear, access, user, &path)?;
+        let bits = if access == Access::Write { pte::A | pte::D } else { pte::A };
+        self.set_bits(biu, entry_at, entry_size, entry, bits);
+        let dirty = (entry | bits) & pte::D != 0;
+        Ok(Translation {
+            frame,
+            writable: dirty && self.may_write(&path, user),
+            executable: path.executable,
+            global: entry & pte::G != 0 && self.cr4 & cr4::PGE != 0,
+        })
+    }
+
+    fn set_bits(&mut self, biu: &mut Biu, at: u64, size: usize, entry: u64, bits: u64) {
+        if entry & bits != bits {
+            self.write_physical(biu, at, size, entry | bits);
+        }
+    }
+
+    /// Sets CR2 and makes the #PF; `extra` holds P and RSVD.
+    fn page_fault(&mut self, linear: u64, access: Access, user: bool, extra: u16) -> Fault {
+        self.cr2 = linear;
+        let mut error = extra;
+        if access == Access::Write {
+            error |= code::W;
+        }
+        if user {
+            error |= code::U;
+        }
+        // The bit tells fetches apart only where they can be denied.
+        if access == Access::Execute && self.cr4 & cr4::PAE != 0 && self.efer & efer::NXE != 0 {
+            error |= code::ID;
+        }
+        Fault::coded(vector::PF, error)
+    }
+
+    /// Loads the four page-directory-pointer entries that CR3 names; #GP(0) if a present one has reserved bits.
+    /// SDM Vol. 3A, "PDPTE Registers".
+    pub fn load_pdptes(&mut self, biu: &mut Biu, cr3: u64) -> Outcome {
+        let mut entries = [0; 4];
+        for (i, e) in entries.iter_mut().enumerate() {
+            *e = self.read_physical(biu, (cr3 & 0xFFFF_FFE0) + i as u64 * 8, 8);
+            if *e & pte::P != 0 && *e & pte::PDPTE_RESERVED != 0 {
+                return Err(Fault::GP0);
+            }
+        }
+        self.pdpte = entries;
+        Ok(())
+    }
+}

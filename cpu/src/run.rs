@@ -1,0 +1,347 @@
+//! The run loop: events at instruction boundaries, blocks between them.
+
+use crate::bus::{Biu, Bus, PageKind, Work};
+use crate::cpu::Cpu;
+use crate::decode::insn::Insn;
+use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
+use crate::event::deliver::Shutdown;
+use crate::event::exception::{Fault, Outcome, vector};
+use crate::icache::{BLOCK_MAX, Block, BlockCache};
+use crate::mmu::Access;
+use crate::state::control::{dr6, dr7};
+use crate::state::eflags::bit;
+use crate::state::segment::SegReg;
+use std::cell::Cell;
+
+/// Why a run ended. In every case the processor stands at an instruction boundary and can run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The work that was asked for is done.
+    Budget,
+    /// HLT, and no interrupt is there to end it.
+    Halted,
+    /// The bus asked for a pause.
+    Pause,
+    /// The bus asserted RESET; the processor was not reset yet.
+    Reset,
+    /// A triple fault: the processor stands still until it is reset.
+    Shutdown,
+}
+
+/// How much may run before events must be looked at again.
+enum Go {
+    Blocks,
+    OneInstruction,
+    Stop(Stop),
+}
+
+impl Cpu {
+    /// Runs until `budget` units of work are done or something stops it earlier.
+    ///
+    /// `ram` is lent for the run; [`PageKind`] offsets count in it.
+    pub fn run(&mut self, ram: &[Cell<u8>], bus: &mut dyn Bus, budget: Work) -> Stop {
+        let mut biu = Biu::new(ram, bus);
+        self.sample_pins(&mut biu);
+        self.attention = true;
+        // The cache is out of the processor while its blocks run; they only queue what is to be dropped.
+        let mut blocks = self.blocks.take().unwrap_or_default();
+        let end = self.retired.saturating_add(budget);
+        let stop = loop {
+            if self.retired >= end {
+                break Stop::Budget;
+            }
+            let go = if self.attention { self.service_events(&mut biu) } else { Ok(Go::Blocks) };
+            if self.code.is_dirty() {
+                self.drop_dirty(&mut blocks);
+            }
+            let done = match go {
+                Ok(Go::Blocks) => {
+                    self.budget_end = end;
+                    self.run_block(&mut biu, &mut blocks)
+                }
+                Ok(Go::OneInstruction) => self.run_one(&mut biu, &mut blocks),
+                Ok(Go::Stop(stop)) => break stop,
+                Err(Shutdown) => Err(Shutdown),
+            };
+            if let Err(Shutdown) = done {
+                break Stop::Shutdown;
+            }
+        };
+        self.drop_dirty(&mut blocks);
+        self.blocks = Some(blocks);
+        stop
+    }
+
+    /// Executes exactly one instruction, or delivers one event; for debuggers and lockstep comparison.
+    pub fn step(&mut self, ram: &[Cell<u8>], bus: &mut dyn Bus) -> Stop {
+        self.run(ram, bus, 1)
+    }
+
+    /// Looks at everything that may come between two instructions, in the order of SDM Vol. 3A, "Priority Among
+    /// Concurrent Events", and says how to go on.
+    fn service_events(&mut self, biu: &mut Biu) -> Result<Go, Shutdown> {
+        self.attention = false;
+        if std::mem::take(&mut self.pins.reset) {
+            return Ok(Go::Stop(Stop::Reset));
+        }
+        if std::mem::take(&mut self.pins.pause) {
+            self.attention = true;
+            return Ok(Go::Stop(Stop::Pause));
+        }
+        if self.pending_debug != 0 && !self.debug_shadow {
+            self.halted = false;
+            self.deliver_debug_trap(biu)?;
+        }
+        if self.nmi_pending && !self.nmi_blocked && !self.interrupt_shadow {
+            self.nmi_pending = false;
+            self.nmi_blocked = true;
+            self.halted = false;
+            self.deliver_interrupt(biu, vector::NMI)?;
+        }
+        if self.pins.intr && self.eflags.has(bit::IF) && !self.interrupt_shadow {
+            self.halted = false;
+            let vector = biu.bus.acknowledge_interrupt(self.retired);
+            self.sample_pins(biu);
+            self.deliver_interrupt(biu, vector)?;
+        }
+        if self.halted {
+            self.attention = true;
+            return Ok(Go::Stop(Stop::Halted));
+        }
+        let watch_code = self.dr7 & dr7::ANY_ENABLED != 0;
+        if self.interrupt_shadow || self.eflags.system() & (bit::TF | bit::RF) != 0 || watch_code {
+            self.attention = true;
+            return Ok(Go::OneInstruction);
+        }
+        Ok(Go::Blocks)
+    }
+
+    /// Runs one instruction under single-step, breakpoints, RF or an interrupt shadow.
+    fn run_one(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<(), Shutdown> {
+        self.interrupt_shadow = false;
+        self.debug_shadow = false;
+        self.suppress_step = false;
+        let stepping = self.eflags.has(bit::TF);
+        if !self.eflags.has(bit::RF) && self.instruction_breakpoint() {
+            return self.deliver_fault(biu, Fault::plain(vector::DB));
+        }
+        self.eflags.set_system(bit::RF, false);
+        self.budget_end = self.retired + 1;
+        let before = self.retired;
+        self.run_block(biu, blocks)?;
+        let completed = self.retired != before;
+        if stepping && completed && !self.suppress_step {
+            self.pending_debug |= dr6::BS;
+        }
+        Ok(())
+    }
+
+    /// Runs the block at CS:EIP, or as much of it as the budget allows.
+    #[inline(always)]
+    fn run_block(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<(), Shutdown> {
+        let cs = &self.seg[SegReg::Cs as usize];
+        let linear = (cs.base + self.rip) & self.linear_mask;
+        let key = linear << 3 | ((self.cpl == 3) as u64) << 2 | (self.code_size() / 32) as u64;
+        let id = match blocks.linked(key, self.epoch) {
+            Some(id) => id,
+            None => match self.find_block(biu, blocks, linear) {
+                Ok(Found::Block(id)) => {
+                    blocks.link(key, self.epoch, id);
+                    id
+                }
+                Ok(Found::Uncached(insn)) => return self.run_insns(biu, &[insn], insn.length as u64, 1),
+                Err(fault) => return self.deliver_fault(biu, fault),
+            },
+        };
+        let block = *blocks.block(id);
+        let mut count = block.count as Work;
+        let limit = self.seg[SegReg::Cs as usize].limit as u64;
+        if self.rip + (block.bytes as u64 - 1) > limit || block.spans.is_some() {
+            match self.checked_count(biu, blocks, &block, linear) {
+                Ok(Some(fitting)) => count = fitting,
+                Ok(None) => {
+                    blocks.drop_spanning(id);
+                    return Ok(());
+                }
+                Err(fault) => return self.deliver_fault(biu, fault),
+            }
+        }
+        let mut bytes = block.bytes as u64;
+        let left = self.budget_end - self.retired;
+        if count > left || count < block.count as Work {
+            count = count.min(left);
+            bytes = blocks.insns(&block)[count as usize - 1].offset as u64;
+        }
+        self.run_insns(biu, blocks.insns(&block), bytes, count as usize)
+    }
+
+    /// Executes the first `count` of `insns`, which are `bytes` long.
+    #[inline(always)]
+    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64, count: usize) -> Result<(), Shutdown> {
+        let ip = self.rip;
+        self.block_ip = ip;
+        self.rip = ip + bytes;
+        self.leave_block = false;
+        let mut done = 0;
+        for insn in &insns[..count] {
+            self.position = done;
+            if let Err(fault) = (insn.handler)(self, biu, insn) {
+                self.rip = self.this_ip(insn);
+                self.retired += done as Work;
+                self.position = 0;
+                return self.deliver_fault(biu, fault);
+            }
+            done += 1;
+            if self.leave_block {
+                if done < count as u32 {
+                    self.rip = self.next_ip(insn);
+                }
+                break;
+            }
+        }
+        self.retired += done as Work;
+        self.position = 0;
+        Ok(())
+    }
+
+    /// How many instructions of `block` may run: those within the code segment's limit; `None` if a spanning
+    /// instruction's bytes changed.
+    #[cold]
+    fn checked_count(
+        &mut self,
+        biu: &mut Biu,
+        blocks: &BlockCache,
+        block: &Block,
+        linear: u64,
+    ) -> Outcome<Option<Work>> {
+        let limit = self.seg[SegReg::Cs as usize].limit as u64;
+        let fitting =
+            blocks.insns(block).iter().take_while(|i| self.rip + i.offset as u64 - 1 <= limit).count()
+                as Work;
+        if fitting == 0 {
+            return Err(Fault::GP0);
+        }
+        if let Some(index) = block.spans {
+            let (bytes, available) = self.fetch(biu, linear, block.bytes as usize)?;
+            let length = block.bytes as usize;
+            if available < length || bytes[..length] != blocks.spanning_bytes(index)[..length] {
+                return Ok(None);
+            }
+        }
+        Ok(Some(fitting))
+    }
+
+    /// Finds or decodes the block at `linear`, which is CS:EIP.
+    #[cold]
+    fn find_block(&mut self, biu: &mut Biu, blocks: &mut BlockCache, linear: u64) -> Outcome<Found> {
+        if self.rip > self.seg[SegReg::Cs as usize].limit as u64 {
+            return Err(Fault::GP0);
+        }
+        let physical = self.translate(biu, linear, Access::Execute, self.view)?;
+        let size = self.code_size();
+        let ram = match biu.bus.page(physical & !0xFFF) {
+            PageKind::Ram(at) | PageKind::Rom(at) => at + (physical & 0xFFF),
+            PageKind::Device => {
+                let (insn, _, _) = self.decode_one(biu, linear)?;
+                return Ok(Found::Uncached(insn));
+            }
+        };
+        if let Some(id) = blocks.find(ram, size) {
+            return Ok(Found::Block(id));
+        }
+        if blocks.is_full() {
+            blocks.clear();
+            self.code.request_clear();
+            self.code.take_clear();
+        }
+        let mut run = [None; BLOCK_MAX];
+        let mut count = 0;
+        let mut offset = 0;
+        while count < BLOCK_MAX {
+            let at = ram + offset as u64;
+            let on_page = 0x1000 - (ram & 0xFFF) as usize - offset;
+            let mut bytes = [0; MAX_LENGTH];
+            let available = on_page.min(MAX_LENGTH);
+            for (i, b) in bytes[..available].iter_mut().enumerate() {
+                *b = biu.ram_read(at + i as u64);
+            }
+            let Ok((mut insn, flow)) = decode_insn(&bytes[..available], size) else { break };
+            offset += insn.length as usize;
+            insn.offset = offset as u16;
+            run[count] = Some(insn);
+            count += 1;
+            if flow == attrs::Flow::End || offset + (ram & 0xFFF) as usize == 0x1000 {
+                break;
+            }
+        }
+        let mut spanning = None;
+        if count == 0 {
+            let (insn, bytes, crosses) = self.decode_one(biu, linear)?;
+            run[0] = Some(insn);
+            count = 1;
+            offset = insn.length as usize;
+            spanning = crosses.then_some(bytes);
+        }
+        let insns: Vec<Insn> = run[..count].iter().flatten().copied().collect();
+        let on_page = offset.min(0x1000 - (ram & 0xFFF) as usize);
+        if self.code.decoded(ram, on_page) {
+            self.tlb.trace_writes(ram & !0xFFF);
+        }
+        Ok(Found::Block(blocks.insert(ram, size, &insns, spanning)))
+    }
+
+    /// Decodes one instruction with every check of the architecture. Gives its bytes and whether they continue
+    /// on another page.
+    fn decode_one(&mut self, biu: &mut Biu, linear: u64) -> Outcome<(Insn, [u8; MAX_LENGTH], bool)> {
+        let limit = self.seg[SegReg::Cs as usize].limit as u64;
+        let within_limit = (limit - self.rip + 1).min(MAX_LENGTH as u64) as usize;
+        let on_page = 0x1000 - (linear & 0xFFF) as usize;
+        for most in [on_page.min(within_limit), within_limit] {
+            let (bytes, available) = self.fetch(biu, linear, most)?;
+            match decode_insn(&bytes[..available], self.code_size()) {
+                Ok((insn, _)) => return Ok((insn, bytes, insn.length as usize > on_page)),
+                Err(Undecodable::Fault(fault)) => return Err(fault),
+                Err(Undecodable::Incomplete) => {}
+            }
+        }
+        // It goes on behind the limit of the code segment.
+        Err(Fault::GP0)
+    }
+
+    /// Fetches up to `most` bytes (at most 15) at `linear`.
+    fn fetch(&mut self, biu: &mut Biu, linear: u64, most: usize) -> Outcome<([u8; MAX_LENGTH], usize)> {
+        let mut bytes = [0; MAX_LENGTH];
+        let mut page = None;
+        for (i, b) in bytes[..most].iter_mut().enumerate() {
+            let at = (linear + i as u64) & self.linear_mask;
+            let frame = match page {
+                Some(frame) if at & 0xFFF != 0 => frame,
+                _ => self.translate(biu, at, Access::Execute, self.view)? & !0xFFF,
+            };
+            page = Some(frame);
+            *b = self.read_physical(biu, frame | at & 0xFFF, 1) as u8;
+        }
+        Ok((bytes, most))
+    }
+
+    /// Drops the blocks whose bytes were written.
+    fn drop_dirty(&mut self, blocks: &mut BlockCache) {
+        if self.code.take_clear() {
+            blocks.clear();
+            self.epoch += 1;
+        }
+        while let Some(dirty) = self.code.take_dirty() {
+            blocks.drop_lines(dirty.page, dirty.lines, &mut self.code);
+            if !self.code.traces((dirty.page as u64) << 12) {
+                self.tlb.forget_ram((dirty.page as u64) << 12);
+            }
+        }
+    }
+}
+
+/// What is at CS:EIP.
+enum Found {
+    Block(u32),
+    /// In device memory: executed, but not kept.
+    Uncached(Insn),
+}

@@ -1,0 +1,18 @@
+//! The XMM registers and MXCSR.
+
+use serde::{Deserialize, Serialize};
+
+/// SSE state. SDM Vol. 1, "SSE Programming Environment".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Simd {
+    /// XMM0 to XMM7 (to XMM15 in 64-bit mode).
+    pub xmm: [u128; 16],
+    /// Control and status.
+    pub mxcsr: u32,
+}
+
+impl Default for Simd {
+    fn default() -> Self {
+        Simd { xmm: [0; 16], mxcsr: 0x1F80 }
+    }
+}
