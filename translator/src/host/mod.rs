@@ -1,1 +1,3 @@
 //! Everything that is unsafe or differs between operating systems.
+
+pub mod native;

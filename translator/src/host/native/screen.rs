@@ -1,0 +1,139 @@
+//! Which instructions may run on the host, and how to stop behind them.
+
+use super::Refused;
+use iced_x86::{
+    Code, CpuidFeature, Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
+    Register,
+};
+
+/// How a run of one instruction is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A far jump right behind it leads back to the host: no signal if the instruction falls through.
+    /// The rest of the page holds `HLT`, which a branch meets at its target.
+    FarJump,
+    /// TF is set: one trap, or several for the iterations of a string instruction.
+    SingleStep {
+        /// Whether the instruction traps after each iteration.
+        repeats: bool,
+    },
+}
+
+/// Checks that `code` is one instruction that cannot reach past the guest, and chooses how to stop it.
+///
+/// `room` is the number of bytes from its start to the end of the code page.
+pub fn screen(code: &[u8], bits: u32, eip: u32, room: usize) -> Result<Stop, Refused> {
+    let mut decoder = Decoder::with_ip(bits, code, u64::from(eip), DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    if instruction.is_invalid() {
+        // The processor either finds it as invalid as the decoder does or meets the end of the page.
+        let cut_short = decoder.last_error() == DecoderError::NoMoreBytes && code.len() < room;
+        return if cut_short { Err(Refused::Length) } else { Ok(Stop::SingleStep { repeats: false }) };
+    }
+    if instruction.len() != code.len() {
+        return Err(Refused::Length);
+    }
+    if leaves_the_guest(&instruction) {
+        return Err(Refused::Instruction);
+    }
+    let end = code.len() + far_jump_bytes(bits);
+    if end <= room && stays_in_sight(&instruction, eip, end as u32) {
+        return Ok(Stop::FarJump);
+    }
+    if cannot_be_stepped(&instruction) {
+        return Err(Refused::Instruction);
+    }
+    let repeats = instruction.is_string_instruction()
+        && (instruction.has_rep_prefix() || instruction.has_repne_prefix());
+    Ok(Stop::SingleStep { repeats })
+}
+
+/// Bytes of [`far_jump`].
+const fn far_jump_bytes(bits: u32) -> usize {
+    if bits == 16 { 8 } else { 7 }
+}
+
+/// `jmp far selector:offset` with a 32-bit offset, as machine code; in 32-bit code the first byte is not needed.
+pub fn far_jump(bits: u32, selector: u16, offset: u32) -> ([u8; 8], usize) {
+    const OPERAND_SIZE: u8 = 0x66;
+    const JMP_FAR: u8 = 0xEA;
+    let ([a, b, c, d], [e, f]) = (offset.to_le_bytes(), selector.to_le_bytes());
+    ([OPERAND_SIZE, JMP_FAR, a, b, c, d, e, f], 8 - far_jump_bytes(bits))
+}
+
+/// Instructions that act on more than registers, flags and memory through segments: system calls, and
+/// everything that is not known to be harmless.
+fn leaves_the_guest(instruction: &Instruction) -> bool {
+    const SYSTEM_CALL: u8 = 0x80;
+    match instruction.mnemonic() {
+        Mnemonic::Int => instruction.immediate8() == SYSTEM_CALL,
+        Mnemonic::Syscall | Mnemonic::Sysenter => true,
+        _ => !instruction.cpuid_features().iter().all(|&feature| is_confined(feature)),
+    }
+}
+
+/// Extensions whose instructions stay within the guest, or fault in user mode.
+fn is_confined(feature: CpuidFeature) -> bool {
+    use CpuidFeature::*;
+    matches!(
+        feature,
+        INTEL8086
+            | INTEL8086_ONLY
+            | INTEL186
+            | INTEL286
+            | INTEL286_ONLY
+            | INTEL386
+            | INTEL386_ONLY
+            | INTEL486
+            | FPU
+            | FPU287
+            | FPU387
+            | CPUID
+            | TSC
+            | MSR
+            | CX8
+            | CMOV
+            | MMX
+            | FXSR
+            | SSE
+            | SSE2
+            | SSE3
+            | SSSE3
+            | SSE4_1
+            | SSE4_2
+            | POPCNT
+            | CLFSH
+            | SEP
+            | PAUSE
+            | MULTIBYTENOP
+            | PREFETCHW
+    )
+}
+
+/// Whether the instruction continues right behind itself, or at a known place that is outside the `taken`
+/// bytes from its start on, which hold itself and the far jump.
+fn stays_in_sight(instruction: &Instruction, eip: u32, taken: u32) -> bool {
+    match instruction.flow_control() {
+        // POPF may set TF, which would trap on the far jump.
+        FlowControl::Next => !matches!(instruction.code(), Code::Popfw | Code::Popfd),
+        FlowControl::Interrupt | FlowControl::Exception => true,
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::Call => {
+            let target = instruction.near_branch_target() as u32;
+            matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32)
+                && (target == instruction.next_ip32() || target.wrapping_sub(eip) >= taken)
+        }
+        FlowControl::IndirectBranch
+        | FlowControl::IndirectCall
+        | FlowControl::Return
+        | FlowControl::XbeginXabortXend => false,
+    }
+}
+
+/// Whether the instruction shows TF, or loses the trap behind it (SDM Vol. 3A, "Masking Exceptions and
+/// Interrupts When Switching Stacks").
+fn cannot_be_stepped(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Mov | Mnemonic::Pop => instruction.op0_register() == Register::SS,
+        _ => matches!(instruction.code(), Code::Pushfw | Code::Pushfd),
+    }
+}
