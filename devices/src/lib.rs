@@ -21,6 +21,7 @@ pub mod backend;
 #[cfg(test)]
 mod conformance;
 pub mod dma;
+pub mod ide;
 pub mod irq;
 pub mod post_code;
 pub mod reset;

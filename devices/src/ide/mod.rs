@@ -1,0 +1,271 @@
+//! The IDE function of the PIIX3: two channels of two drives each. Intel 82371SB; drives: ATA/ATAPI-6.
+//!
+//! Commands take guest time: a drive shows BSY until its moment has come, then asks for data or ends the
+//! command. Media are asked at those moments and answer at once.
+//!
+//! # Ports
+//!
+//! [`PortIo`] offsets are those of this table; which of them a bus decodes, and where, the PCI function of
+//! the controller says.
+//!
+//! | offset | registers | usual ports |
+//! |---|---|---|
+//! | 00h-07h | primary command block | 1F0h-1F7h |
+//! | 08h | primary Device Control and Alternate Status | 3F6h |
+//! | 10h-17h | secondary command block | 170h-177h |
+//! | 18h | secondary Device Control and Alternate Status | 376h |
+//!
+//! String instructions on the Data register move whole blocks by [`Ide::read_data_block`] and
+//! [`Ide::write_data_block`].
+
+mod channel;
+mod disk;
+mod drive;
+mod report;
+mod spec;
+mod state;
+mod taskfile;
+#[cfg(test)]
+mod tests;
+
+pub use disk::{Geometry, Identity};
+pub use report::{MediumOperation, MediumReport};
+pub use state::IdeState;
+
+use crate::access::{AccessSize, IoError, PortIo, PortRange};
+use crate::backend::Medium;
+use crate::irq::IrqLine;
+use crate::reset::Reset;
+use crate::time::{GuestTime, Timed};
+use channel::Channel;
+use disk::{Disk, Position};
+use drive::{AnyUnit, Drive};
+use spec::SECTOR;
+use std::fmt;
+
+/// The distance between the register offsets of the two channels.
+const CHANNEL_STRIDE: u16 = 0x10;
+/// The offset of a channel's Device Control behind its command block.
+const CONTROL: u16 = 0x08;
+
+/// A channel of the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelId {
+    /// The channel of IRQ 14.
+    Primary,
+    /// The channel of IRQ 15.
+    Secondary,
+}
+
+/// A place for a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The cable.
+    pub channel: ChannelId,
+    /// Whether it is device 1 ("slave") on that cable, not device 0.
+    pub is_device_1: bool,
+}
+
+impl Slot {
+    /// All places, in the order in which a BIOS numbers its drives.
+    pub const ALL: [Slot; 4] = [
+        Slot { channel: ChannelId::Primary, is_device_1: false },
+        Slot { channel: ChannelId::Primary, is_device_1: true },
+        Slot { channel: ChannelId::Secondary, is_device_1: false },
+        Slot { channel: ChannelId::Secondary, is_device_1: true },
+    ];
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let channel = match self.channel {
+            ChannelId::Primary => "primary",
+            ChannelId::Secondary => "secondary",
+        };
+        write!(f, "{channel} IDE device {}", u8::from(self.is_device_1))
+    }
+}
+
+/// Why a drive cannot be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// Another drive has the place.
+    #[error("there is already a drive in this place")]
+    Occupied,
+    /// The medium does not hold one sector.
+    #[error("the medium is smaller than a sector")]
+    TooSmall,
+    /// A number of the geometry is out of range, or it has more sectors than the medium.
+    #[error("the geometry does not fit the medium")]
+    Geometry,
+}
+
+/// The two channels and their drives.
+#[derive(Debug)]
+pub struct Ide {
+    channels: [Channel; 2],
+}
+
+impl Ide {
+    /// The ports at which the controller answers for the primary channel, while it is enabled there.
+    pub const PRIMARY_PORTS: &[PortRange] = &[PortRange::new(0x1F0, 8, 0), PortRange::new(0x3F6, 1, CONTROL)];
+    /// The ports of the secondary channel.
+    pub const SECONDARY_PORTS: &[PortRange] =
+        &[PortRange::new(0x170, 8, CHANNEL_STRIDE), PortRange::new(0x376, 1, CHANNEL_STRIDE + CONTROL)];
+
+    /// Two empty channels; `lines` are IRQ 14 and IRQ 15.
+    pub fn new(lines: [IrqLine; 2]) -> Self {
+        Ide { channels: lines.map(Channel::new) }
+    }
+
+    /// Puts a disk into `slot`. Without a `geometry` it presents the one that
+    /// [`Geometry::for_capacity`] finds.
+    pub fn attach_disk(
+        &mut self,
+        slot: Slot,
+        medium: Box<dyn Medium>,
+        identity: Identity,
+        geometry: Option<Geometry>,
+    ) -> Result<(), AttachError> {
+        let capacity = medium.size() / SECTOR as u64;
+        if capacity == 0 {
+            return Err(AttachError::TooSmall);
+        }
+        let geometry = geometry.unwrap_or_else(|| Geometry::for_capacity(capacity));
+        if !geometry.is_addressable() || u64::from(geometry.capacity()) > capacity {
+            return Err(AttachError::Geometry);
+        }
+        self.attach(slot, AnyUnit::Disk(Disk::new(medium, identity, geometry)))
+    }
+
+    fn attach(&mut self, slot: Slot, unit: AnyUnit) -> Result<(), AttachError> {
+        let drives = &mut self.channel(slot.channel).drives;
+        let place = &mut drives[usize::from(slot.is_device_1)];
+        if place.is_some() {
+            return Err(AttachError::Occupied);
+        }
+        *place = Some(Drive::new(unit));
+        let has_neighbour = drives.iter().all(Option::is_some);
+        for (number, drive) in drives.iter_mut().enumerate() {
+            if let Some(Drive { unit: AnyUnit::Disk(disk), .. }) = drive {
+                disk.position = Position { is_device_1: number == 1, has_neighbour };
+            }
+        }
+        Ok(())
+    }
+
+    /// The failures of media since the last call, at most 16 for each drive.
+    pub fn take_reports(&mut self) -> Vec<MediumReport> {
+        let mut reports = Vec::new();
+        for slot in Slot::ALL {
+            let drive = &mut self.channel(slot.channel).drives[usize::from(slot.is_device_1)];
+            let failures = drive.as_mut().map(|drive| std::mem::take(&mut drive.io.failures));
+            reports.extend(failures.into_iter().flatten().map(|failure| failure.at(slot)));
+        }
+        reports
+    }
+
+    /// Reads from the Data register of `channel` for as long as the present data block lasts: what a string
+    /// input does, all at once. Returns how many bytes of `buffer` were filled; a block of an odd number of
+    /// bytes ends within a word.
+    pub fn read_data_block(&mut self, channel: ChannelId, buffer: &mut [u8], now: GuestTime) -> usize {
+        let channel = self.channel(channel);
+        channel.advance(now);
+        channel.read_data(buffer, now)
+    }
+
+    /// Writes to the Data register of `channel` for as long as the present data block lasts; returns how
+    /// many of `bytes` were taken.
+    pub fn write_data_block(&mut self, channel: ChannelId, bytes: &[u8], now: GuestTime) -> usize {
+        let channel = self.channel(channel);
+        channel.advance(now);
+        channel.write_data(bytes, now)
+    }
+
+    fn channel(&mut self, id: ChannelId) -> &mut Channel {
+        &mut self.channels[id as usize]
+    }
+}
+
+/// Where an access goes.
+enum Target<'a> {
+    Data(&'a mut Channel),
+    Register(&'a mut Channel, u8),
+    Control(&'a mut Channel),
+}
+
+impl Ide {
+    fn decode(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<Target<'_>, IoError> {
+        let channel =
+            self.channels.get_mut(usize::from(offset / CHANNEL_STRIDE)).ok_or(IoError::NoSuchRegister)?;
+        channel.advance(now);
+        let target = match offset % CHANNEL_STRIDE {
+            0 => return Ok(Target::Data(channel)),
+            register @ 1..=7 => Target::Register(channel, register as u8),
+            CONTROL => Target::Control(channel),
+            _ => return Err(IoError::NoSuchRegister),
+        };
+        if size == AccessSize::Byte { Ok(target) } else { Err(IoError::WrongSize) }
+    }
+}
+
+impl PortIo for Ide {
+    fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError> {
+        Ok(match self.decode(offset, size, now)? {
+            Target::Data(channel) => {
+                // The Data register moves a word at a time; a byte access loses the upper half, a
+                // doubleword is two accesses. Where there is no data, nobody drives the cable.
+                let words = if size == AccessSize::Dword { 2 } else { 1 };
+                (0..words).fold(0, |value, i| {
+                    let mut word = [0; 2];
+                    let count = channel.read_data(&mut word, now);
+                    let word = if count == 0 { u16::MAX } else { u16::from_le_bytes(word) };
+                    value | u32::from(word) << (16 * i)
+                }) & size.ones()
+            }
+            Target::Register(channel, register) => u32::from(channel.read_register(register)),
+            Target::Control(channel) => u32::from(channel.read_alternate_status()),
+        })
+    }
+
+    fn write_port(
+        &mut self,
+        offset: u16,
+        size: AccessSize,
+        value: u32,
+        now: GuestTime,
+    ) -> Result<(), IoError> {
+        match self.decode(offset, size, now)? {
+            Target::Data(channel) => {
+                let bytes = (value & size.ones()).to_le_bytes();
+                let words = if size == AccessSize::Dword { 2 } else { 1 };
+                for word in bytes.chunks_exact(2).take(words) {
+                    channel.write_data(word, now);
+                }
+            }
+            Target::Register(channel, register) => channel.write_register(register, value as u8, now),
+            Target::Control(channel) => channel.write_control(value as u8, now),
+        }
+        Ok(())
+    }
+}
+
+impl Timed for Ide {
+    fn next_event(&self) -> Option<GuestTime> {
+        self.channels.iter().filter_map(Channel::next_event).min()
+    }
+
+    fn advance(&mut self, now: GuestTime) {
+        for channel in &mut self.channels {
+            channel.advance(now);
+        }
+    }
+}
+
+impl Reset for Ide {
+    fn reset(&mut self) {
+        for channel in &mut self.channels {
+            channel.reset();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Saved states, and guests that do what no driver does.
+
+use super::*;
+use crate::backend::MediumError;
+use crate::conformance::Random;
+use crate::state::Snapshot;
+
+/// A medium that holds what it always held: sectors by number, some of them bad. Writes leave no trace, so
+/// that two controllers with the same history find the same.
+#[derive(Debug)]
+struct Unchanging {
+    sectors: u32,
+}
+
+impl Medium for Unchanging {
+    fn size(&self) -> u64 {
+        u64::from(self.sectors) * SECTOR as u64
+    }
+    fn is_read_only(&self) -> bool {
+        false
+    }
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        self.write(offset, buffer)?;
+        for (i, sector) in (0..).zip(buffer.chunks_mut(SECTOR)) {
+            let content = sector_content((offset / SECTOR as u64) as u32 + i);
+            sector.copy_from_slice(&content[..sector.len()]);
+        }
+        Ok(())
+    }
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MediumError> {
+        let sectors = offset / SECTOR as u64..offset.saturating_add(bytes.len() as u64) / SECTOR as u64;
+        match sectors.end {
+            end if end > u64::from(self.sectors) => Err(MediumError::OutOfRange),
+            _ if sectors.contains(&13) => Err(MediumError::Failed),
+            _ => Ok(()),
+        }
+    }
+    fn flush(&mut self) -> Result<(), MediumError> {
+        Ok(())
+    }
+}
+
+fn full_house(bank: &IrqBank) -> Ide {
+    let mut ide = Ide::new([bank.line(14), bank.line(15)]);
+    for (slot, sectors) in [(Slot::ALL[0], 500), (Slot::ALL[1], 40), (Slot::ALL[3], 1)] {
+        ide.attach_disk(slot, Box::new(Unchanging { sectors }), identity(), None).unwrap();
+    }
+    ide
+}
+
+/// A command with small numbers in its registers, so that most addresses lie on the disk, after the end of
+/// any reset that is held.
+fn issue(ide: &mut Ide, random: &mut Random, now: GuestTime) -> u64 {
+    const CODES: [u8; 24] = [
+        0x20, 0x20, 0x20, 0x24, 0x25, 0x29, 0x29, 0x30, 0x30, 0x34, 0x35, 0x39, 0x42, 0x90, 0x91, 0xC4, 0xC5,
+        0xC6, 0xC6, 0xC8, 0xCA, 0xE7, 0xEC, 0xEF,
+    ];
+    let base = random.below(2) as u16 * CHANNEL_STRIDE;
+    let code = CODES[random.below(CODES.len() as u64) as usize];
+    let registers = [
+        (register::DEVICE, 0xA0 | (random.below(8) as u8) << 4),
+        (register::COUNT, 1 << random.below(6)),
+        (register::LBA_LOW, random.below(32) as u8),
+        (register::LBA_MID, 0),
+        (register::LBA_HIGH, 0),
+        (register::STATUS, code),
+    ];
+    ide.write_port(base + CONTROL, AccessSize::Byte, 0, now).unwrap();
+    for (register, value) in registers {
+        ide.write_port(base + u16::from(register), AccessSize::Byte, value.into(), now).unwrap();
+    }
+    0
+}
+
+crate::conformance::suite!(
+    Subject::new(full_house)
+        .ports(0x20)
+        .timed()
+        .action(issue)
+        .action(issue)
+        .action(|ide, random, now| {
+            let mut buffer = vec![0; random.below(9000) as usize];
+            let channel = if random.one_in(2) { ChannelId::Primary } else { ChannelId::Secondary };
+            let count = ide.read_data_block(channel, &mut buffer, now);
+            buffer[..count].iter().fold(count as u64, |sum, byte| sum.rotate_left(5) ^ u64::from(*byte))
+        })
+        .action(|ide, random, now| {
+            let bytes = vec![random.next() as u8; random.below(9000) as usize];
+            let channel = if random.one_in(2) { ChannelId::Primary } else { ChannelId::Secondary };
+            ide.write_data_block(channel, &bytes, now) as u64
+        })
+        .action(|ide, _, _| {
+            ide.take_reports();
+            0
+        })
+);
+
+#[test]
+fn a_state_for_other_drives_is_refused_and_changes_nothing() {
+    let mut host = Host::with_disk(Shared::numbered(500));
+    host.command(0x20, 1, 1);
+    host.wait();
+    let before = host.ide.save();
+    let mut device_1 = Host::new();
+    device_1.ide.attach_disk(Slot::ALL[1], Box::new(Shared::numbered(500)), identity(), None).unwrap();
+    for other in [Host::new(), device_1, Host::with_disk(Shared::numbered(499))] {
+        assert_eq!(host.ide.restore(other.ide.save()).unwrap_err().device, "IDE");
+        assert_eq!(host.ide.save(), before);
+    }
+}
