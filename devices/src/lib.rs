@@ -23,6 +23,7 @@ mod conformance;
 pub mod dma;
 pub mod ide;
 pub mod irq;
+pub mod pic;
 pub mod post_code;
 pub mod reset;
 pub mod state;

@@ -38,6 +38,7 @@ pub(crate) struct Subject<D> {
     make: Box<dyn Fn(&IrqBank) -> D>,
     actions: Vec<Action<D>>,
     timing: Option<Timing<D>>,
+    watches_lines: bool,
 }
 
 struct Timing<D> {
@@ -48,7 +49,7 @@ struct Timing<D> {
 impl<D: Snapshot + Reset + 'static> Subject<D> {
     /// A device built by `make`, each time the same.
     pub(crate) fn new(make: impl Fn(&IrqBank) -> D + 'static) -> Self {
-        Subject { make: Box::new(make), actions: Vec::new(), timing: None }
+        Subject { make: Box::new(make), actions: Vec::new(), timing: None, watches_lines: false }
     }
 
     /// Something that can be done to the device, and what was observed.
@@ -101,6 +102,12 @@ impl<D: Snapshot + Reset + 'static> Subject<D> {
         D: Timed,
     {
         self.timing = Some(Timing { next_event: D::next_event, advance: D::advance });
+        self
+    }
+
+    /// The device is an interrupt controller: lines 0 to 23 of its bank rise and fall between the actions.
+    pub(crate) fn watches_lines(mut self) -> Self {
+        self.watches_lines = true;
         self
     }
 
@@ -250,6 +257,11 @@ impl<D: Snapshot + Reset + 'static> Rig<'_, D> {
             && !random.one_in(4)
         {
             (timing.advance)(&mut self.device, self.now);
+        }
+        if self.subject.watches_lines {
+            for _ in 0..random.below(4) {
+                self.bank.line(random.below(24) as u8).set(random.one_in(2));
+            }
         }
         let choice = random.below(self.subject.actions.len() as u64 * 100 + 1);
         match self.subject.actions.get(choice as usize / 100) {
