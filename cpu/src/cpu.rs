@@ -13,6 +13,17 @@ use crate::state::segment::{AccessRights, SegReg, Segment, TableRegister};
 use crate::state::simd::Simd;
 use crate::state::x87::X87;
 
+/// Whether the current block is left after the current instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It goes on.
+    No,
+    /// It ends; the next instruction follows.
+    AtNext,
+    /// It ends; `rip` is where to go on.
+    AtTarget,
+}
+
 /// A processor.
 ///
 /// The public fields are the architectural registers. Code that changes them from outside calls
@@ -82,7 +93,7 @@ pub struct Cpu {
     /// EIP of the current block's first instruction.
     pub(crate) block_ip: u64,
     /// The block is to be left after the current instruction.
-    pub(crate) leave_block: bool,
+    pub(crate) leave_block: Leave,
     /// Something may have to be done before the next instruction; see [`crate::run`].
     pub(crate) attention: bool,
     /// The pins as last sampled.
@@ -145,7 +156,7 @@ impl Cpu {
             retired: 0,
             position: 0,
             block_ip: 0,
-            leave_block: false,
+            leave_block: Leave::No,
             attention: true,
             pins: Pins { a20: true, ..Pins::default() },
             view: View::Supervisor,
@@ -210,8 +221,7 @@ impl Cpu {
         }
         self.refresh_view();
         self.flush_tlb();
-        self.attention = true;
-        self.leave_block = true;
+        self.attend();
     }
 
     /// Protected mode without virtual-8086 mode.
@@ -242,8 +252,7 @@ impl Cpu {
     pub fn set_eflags(&mut self, bits: u32) {
         self.eflags.set_bits(bits);
         self.refresh_view();
-        self.attention = true;
-        self.leave_block = true;
+        self.attend();
     }
 
     /// Sets CPL.
@@ -278,6 +287,11 @@ impl Cpu {
         self.retired + self.position as Work
     }
 
+    /// The work retired since the processor was built.
+    pub fn work(&self) -> Work {
+        self.retired
+    }
+
     /// Forgets all translations, global ones too.
     pub fn flush_tlb(&mut self) {
         self.tlb.flush_all();
@@ -300,7 +314,7 @@ impl Cpu {
     /// `offset` counts in the RAM slice.
     pub fn ram_written(&mut self, offset: u64, len: u64) {
         if self.code.written_range(offset, len) {
-            self.leave_block = true;
+            self.attend();
         }
     }
 
@@ -319,14 +333,19 @@ impl Cpu {
         // Edges stay until the run loop has seen them.
         self.pins = Pins { reset: self.pins.reset | pins.reset, pause: self.pins.pause | pins.pause, ..pins };
         if pins.intr || self.nmi_pending || self.pins.reset || self.pins.pause || pins.remapped {
-            self.attention = true;
-            self.leave_block = true;
+            self.attend();
         }
     }
 
     /// Forgets all decoded code.
     pub(crate) fn forget_code(&mut self) {
         self.code.request_clear();
-        self.leave_block = true;
+        self.attend();
+    }
+
+    /// Ends the block after the current instruction, and has the run loop look at events.
+    pub(crate) fn attend(&mut self) {
+        self.attention = true;
+        self.leave_block = Leave::AtNext;
     }
 }

@@ -20,12 +20,8 @@ pub const BLOCK_MAX: usize = 32;
 /// A straight run of decoded instructions.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// First instruction in the arena.
-    start: u32,
-    /// Number of instructions.
-    pub count: u32,
-    /// Bytes, all on one page unless `spans` is set.
-    pub bytes: u32,
+    /// Its instructions; all on one page unless `spans` is set.
+    pub run: Straight,
     /// Where it lies in RAM.
     ram: u64,
     code_size: u32,
@@ -34,12 +30,26 @@ pub struct Block {
     pub spans: Option<u32>,
 }
 
+/// A run of instructions that can be executed without looking anything up.
+#[derive(Clone, Copy, Debug)]
+pub struct Straight {
+    /// First instruction in the arena.
+    pub start: u32,
+    /// Number of instructions.
+    pub count: u32,
+    /// Their length in bytes.
+    pub bytes: u32,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Link {
     key: u64,
     epoch: u64,
-    block: u32,
+    to: Straight,
 }
+
+/// Matches no key.
+const NO_LINK: Link = Link { key: u64::MAX, epoch: 0, to: Straight { start: 0, count: 0, bytes: 0 } };
 
 /// Mixes one `u64`.
 #[derive(Default)]
@@ -79,7 +89,7 @@ impl Default for BlockCache {
             by_ram: HashMap::default(),
             by_page: HashMap::default(),
             spanning: Vec::new(),
-            links: vec![Link { key: u64::MAX, epoch: 0, block: 0 }; LINKS].into_boxed_slice(),
+            links: vec![NO_LINK; LINKS].into_boxed_slice(),
         }
     }
 }
@@ -89,18 +99,17 @@ fn ram_key(ram: u64, code_size: u32) -> u64 {
 }
 
 impl BlockCache {
-    /// The block that `key` (linear address, code size and privilege) led to last, if no translation changed
-    /// since: `epoch` counts such changes.
+    /// What `key` (linear address, code size and privilege) led to last, if no translation and no decoded code
+    /// changed since: `epoch` counts such changes.
     #[inline(always)]
-    pub fn linked(&self, key: u64, epoch: u64) -> Option<u32> {
+    pub fn linked(&self, key: u64, epoch: u64) -> Option<Straight> {
         let link = &self.links[link_slot(key)];
-        (link.key == key && link.epoch == epoch && self.blocks[link.block as usize].alive)
-            .then_some(link.block)
+        (link.key == key && link.epoch == epoch).then_some(link.to)
     }
 
-    /// Remembers that `key` leads to `block` as long as `epoch` lasts.
-    pub fn link(&mut self, key: u64, epoch: u64, block: u32) {
-        self.links[link_slot(key)] = Link { key, epoch, block };
+    /// Remembers what `key` leads to as long as `epoch` lasts.
+    pub fn link(&mut self, key: u64, epoch: u64, to: Straight) {
+        self.links[link_slot(key)] = Link { key, epoch, to };
     }
 
     /// The block at `ram` for `code_size`.
@@ -114,10 +123,10 @@ impl BlockCache {
         &self.blocks[id as usize]
     }
 
-    /// The instructions of a block.
+    /// The instructions of a run.
     #[inline(always)]
-    pub fn insns(&self, block: &Block) -> &[Insn] {
-        &self.arena[block.start as usize..(block.start + block.count) as usize]
+    pub fn insns(&self, run: Straight) -> &[Insn] {
+        &self.arena[run.start as usize..][..run.count as usize]
     }
 
     /// The bytes of a page-spanning instruction.
@@ -140,15 +149,8 @@ impl BlockCache {
         if let Some(old) = self.by_ram.insert(key, id) {
             self.blocks[old as usize].alive = false;
         }
-        self.blocks.push(Block {
-            start,
-            count: insns.len() as u32,
-            bytes,
-            ram,
-            code_size,
-            alive: true,
-            spans,
-        });
+        let run = Straight { start, count: insns.len() as u32, bytes };
+        self.blocks.push(Block { run, ram, code_size, alive: true, spans });
         self.by_page.entry(ram >> 12).or_default().push(id);
         id
     }
@@ -165,7 +167,7 @@ impl BlockCache {
         self.by_ram.clear();
         self.by_page.clear();
         self.spanning.clear();
-        self.links.fill(Link { key: u64::MAX, epoch: 0, block: 0 });
+        self.links.fill(NO_LINK);
     }
 
     /// Drops a page-spanning block whose bytes are no longer what memory holds.
@@ -200,7 +202,7 @@ impl BlockCache {
 impl Block {
     /// The lines of its (first) page that it lies on.
     pub fn lines(&self) -> u64 {
-        codemap::mask(self.ram, (self.bytes as u64).min(0x1000 - self.ram % 0x1000))
+        codemap::mask(self.ram, (self.run.bytes as u64).min(0x1000 - self.ram % 0x1000))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The run loop: events at instruction boundaries, blocks between them.
 
 use crate::bus::{Biu, Bus, PageKind, Work};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Leave};
 use crate::decode::insn::Insn;
 use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
 use crate::event::deliver::Shutdown;
 use crate::event::exception::{Fault, Outcome, vector};
-use crate::icache::{BLOCK_MAX, Block, BlockCache};
+use crate::icache::{BLOCK_MAX, BlockCache};
 use crate::mmu::Access;
 use crate::state::control::{dr6, dr7};
 use crate::state::eflags::bit;
@@ -50,10 +50,7 @@ impl Cpu {
             if self.retired >= end {
                 break Stop::Budget;
             }
-            let go = if self.attention { self.service_events(&mut biu) } else { Ok(Go::Blocks) };
-            if self.code.is_dirty() {
-                self.drop_dirty(&mut blocks);
-            }
+            let go = if self.attention { self.service_events(&mut biu, &mut blocks) } else { Ok(Go::Blocks) };
             let done = match go {
                 Ok(Go::Blocks) => {
                     self.budget_end = end;
@@ -79,8 +76,12 @@ impl Cpu {
 
     /// Looks at everything that may come between two instructions, in the order of SDM Vol. 3A, "Priority Among
     /// Concurrent Events", and says how to go on.
-    fn service_events(&mut self, biu: &mut Biu) -> Result<Go, Shutdown> {
+    #[cold]
+    fn service_events(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<Go, Shutdown> {
         self.attention = false;
+        if self.code.is_dirty() {
+            self.drop_dirty(blocks);
+        }
         if std::mem::take(&mut self.pins.reset) {
             return Ok(Go::Stop(Stop::Reset));
         }
@@ -141,49 +142,26 @@ impl Cpu {
     fn run_block(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<(), Shutdown> {
         let cs = &self.seg[SegReg::Cs as usize];
         let linear = (cs.base + self.rip) & self.linear_mask;
-        let key = linear << 3 | ((self.cpl == 3) as u64) << 2 | (self.code_size() / 32) as u64;
-        let id = match blocks.linked(key, self.epoch) {
-            Some(id) => id,
-            None => match self.find_block(biu, blocks, linear) {
-                Ok(Found::Block(id)) => {
-                    blocks.link(key, self.epoch, id);
-                    id
-                }
-                Ok(Found::Uncached(insn)) => return self.run_insns(biu, &[insn], insn.length as u64, 1),
-                Err(fault) => return self.deliver_fault(biu, fault),
-            },
-        };
-        let block = *blocks.block(id);
-        let mut count = block.count as Work;
-        let limit = self.seg[SegReg::Cs as usize].limit as u64;
-        if self.rip + (block.bytes as u64 - 1) > limit || block.spans.is_some() {
-            match self.checked_count(biu, blocks, &block, linear) {
-                Ok(Some(fitting)) => count = fitting,
-                Ok(None) => {
-                    blocks.drop_spanning(id);
-                    return Ok(());
-                }
-                Err(fault) => return self.deliver_fault(biu, fault),
-            }
+        let last = cs.limit as u64;
+        let key = linear << 3 | ((self.cpl == 3) as u64) << 2 | cs.access.big() as u64;
+        if let Some(run) = blocks.linked(key, self.epoch)
+            && self.rip + (run.bytes as u64 - 1) <= last
+            && run.count as Work <= self.budget_end - self.retired
+        {
+            return self.run_insns(biu, blocks.insns(run), run.bytes as u64);
         }
-        let mut bytes = block.bytes as u64;
-        let left = self.budget_end - self.retired;
-        if count > left || count < block.count as Work {
-            count = count.min(left);
-            bytes = blocks.insns(&block)[count as usize - 1].offset as u64;
-        }
-        self.run_insns(biu, blocks.insns(&block), bytes, count as usize)
+        self.run_unlinked(biu, blocks, linear, key)
     }
 
-    /// Executes the first `count` of `insns`, which are `bytes` long.
+    /// Executes `insns`, which are `bytes` long.
     #[inline(always)]
-    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64, count: usize) -> Result<(), Shutdown> {
+    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64) -> Result<(), Shutdown> {
         let ip = self.rip;
         self.block_ip = ip;
         self.rip = ip + bytes;
-        self.leave_block = false;
+        self.leave_block = Leave::No;
         let mut done = 0;
-        for insn in &insns[..count] {
+        for insn in insns {
             self.position = done;
             if let Err(fault) = (insn.handler)(self, biu, insn) {
                 self.rip = self.this_ip(insn);
@@ -192,8 +170,8 @@ impl Cpu {
                 return self.deliver_fault(biu, fault);
             }
             done += 1;
-            if self.leave_block {
-                if done < count as u32 {
+            if self.leave_block != Leave::No {
+                if self.leave_block == Leave::AtNext && done < insns.len() as u32 {
                     self.rip = self.next_ip(insn);
                 }
                 break;
@@ -204,31 +182,43 @@ impl Cpu {
         Ok(())
     }
 
-    /// How many instructions of `block` may run: those within the code segment's limit; `None` if a spanning
-    /// instruction's bytes changed.
+    /// As [`Cpu::run_block`], where the linear address leads nowhere yet, or the block must be cut short.
     #[cold]
-    fn checked_count(
+    fn run_unlinked(
         &mut self,
         biu: &mut Biu,
-        blocks: &BlockCache,
-        block: &Block,
+        blocks: &mut BlockCache,
         linear: u64,
-    ) -> Outcome<Option<Work>> {
+        key: u64,
+    ) -> Result<(), Shutdown> {
+        let found = match self.find_block(biu, blocks, linear) {
+            Ok(found) => found,
+            Err(fault) => return self.deliver_fault(biu, fault),
+        };
+        let id = match found {
+            Found::Uncached(insn) => return self.run_insns(biu, &[insn], insn.length as u64),
+            Found::Block(id) => id,
+        };
+        let block = *blocks.block(id);
+        match block.spans {
+            None => blocks.link(key, self.epoch, block.run),
+            Some(index) => match self.fetch(biu, linear, block.run.bytes as usize) {
+                Ok((bytes, length)) if bytes[..length] == blocks.spanning_bytes(index)[..length] => {}
+                Ok(_) => {
+                    blocks.drop_spanning(id);
+                    return Ok(());
+                }
+                Err(fault) => return self.deliver_fault(biu, fault),
+            },
+        }
         let limit = self.seg[SegReg::Cs as usize].limit as u64;
-        let fitting =
-            blocks.insns(block).iter().take_while(|i| self.rip + i.offset as u64 - 1 <= limit).count()
-                as Work;
-        if fitting == 0 {
-            return Err(Fault::GP0);
+        let most = (self.budget_end - self.retired) as usize;
+        let insns = blocks.insns(block.run);
+        let fitting = insns.iter().take(most).take_while(|i| self.rip + i.offset as u64 - 1 <= limit).count();
+        match insns[..fitting].last() {
+            Some(end) => self.run_insns(biu, &insns[..fitting], end.offset as u64),
+            None => self.deliver_fault(biu, Fault::GP0),
         }
-        if let Some(index) = block.spans {
-            let (bytes, available) = self.fetch(biu, linear, block.bytes as usize)?;
-            let length = block.bytes as usize;
-            if available < length || bytes[..length] != blocks.spanning_bytes(index)[..length] {
-                return Ok(None);
-            }
-        }
-        Ok(Some(fitting))
     }
 
     /// Finds or decodes the block at `linear`, which is CS:EIP.
@@ -270,7 +260,13 @@ impl Cpu {
             insn.offset = offset as u16;
             run[count] = Some(insn);
             count += 1;
-            if flow == attrs::Flow::End || offset + (ram & 0xFFF) as usize == 0x1000 {
+            let ends = match flow {
+                attrs::Flow::Next => false,
+                // A branch backwards is mostly taken, one forwards mostly not.
+                attrs::Flow::Conditional => (insn.imm as i64) < 0,
+                attrs::Flow::End => true,
+            };
+            if ends || offset + (ram & 0xFFF) as usize == 0x1000 {
                 break;
             }
         }
@@ -331,6 +327,7 @@ impl Cpu {
             self.epoch += 1;
         }
         while let Some(dirty) = self.code.take_dirty() {
+            self.epoch += 1;
             blocks.drop_lines(dirty.page, dirty.lines, &mut self.code);
             if !self.code.traces((dirty.page as u64) << 12) {
                 self.tlb.forget_ram((dirty.page as u64) << 12);

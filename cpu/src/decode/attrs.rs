@@ -12,6 +12,8 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, RflagsBits};
 pub enum Flow {
     /// The next instruction follows.
     Next,
+    /// The next instruction follows unless the branch is taken.
+    Conditional,
     /// The block ends here: a branch, or an instruction after which events, mode or mapping must be looked at.
     End,
 }
@@ -28,6 +30,9 @@ pub enum Sensitivity {
 
 /// Where blocks end.
 pub fn flow(i: &Instruction) -> Flow {
+    if i.is_jcc_short_or_near() {
+        return Flow::Conditional;
+    }
     if i.flow_control() != FlowControl::Next || i.has_rep_prefix() || i.has_repne_prefix() {
         return Flow::End;
     }

@@ -5,7 +5,7 @@
 use super::form::in_memory;
 use super::mov::{by_condition, condition_code};
 use crate::bus::Biu;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Leave};
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::state::gpr::{self, Word};
@@ -105,7 +105,10 @@ fn jcc_handler<const CC: u8>(wide: bool) -> Handler {
 
 fn jcc<const CC: u8, T: Word>(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome {
     if cpu.eflags.condition(CC) {
-        return cpu.jump_near(relative::<T>(cpu, insn));
+        // It may stand within a block.
+        let target = T::from_u64(cpu.next_ip(insn).wrapping_add(insn.imm)).zx();
+        cpu.jump_near(target)?;
+        cpu.leave_block = Leave::AtTarget;
     }
     Ok(())
 }

@@ -164,7 +164,7 @@ impl Cpu {
                     _ => biu.ram_write(at, value),
                 }
                 if self.code.written(at, size) {
-                    self.leave_block = true;
+                    self.attend();
                 }
             }
             PageKind::Rom(_) | PageKind::Device => {

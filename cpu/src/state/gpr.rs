@@ -23,17 +23,21 @@ pub const HIGH_BYTE: u8 = 16;
 /// The register that is always zero: the base or index of an address that has none.
 pub const ZERO: u8 = 16;
 
-/// The sixteen general-purpose registers (eight outside 64-bit mode), and a seventeenth that is always zero so
-/// that effective addresses need no test for a missing base or index.
+/// The sixteen general-purpose registers (eight outside 64-bit mode), and a place that is always zero so that
+/// effective addresses need no test for a missing base or index. The array is as long as a register number can
+/// be after masking, so that no index is ever checked.
 ///
 /// SDM Vol. 1, "General-Purpose Registers".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(C)]
-pub struct Gpr([u64; 17]);
+pub struct Gpr(File);
+
+/// Sixteen registers, then zeros.
+type File = [u64; 32];
 
 impl Default for Gpr {
     fn default() -> Self {
-        Gpr([0; 17])
+        Gpr([0; 32])
     }
 }
 
@@ -55,7 +59,7 @@ impl Gpr {
     /// The whole of register `r`, or zero for [`ZERO`].
     #[inline(always)]
     pub fn full(&self, r: u8) -> u64 {
-        self.0[clamp(r)]
+        self.0[(r & 31) as usize]
     }
 
     /// Writes the bits of register `r` that `mask` (0xFFFF, 0xFFFF_FFFF or all) selects, as an address-size
@@ -65,12 +69,6 @@ impl Gpr {
         let r = (r & 15) as usize;
         self.0[r] = if mask == 0xFFFF { self.0[r] & !0xFFFF | value & 0xFFFF } else { value & mask };
     }
-}
-
-/// Keeps an index in the array without a branch; decoded register numbers never exceed 16.
-#[inline(always)]
-fn clamp(r: u8) -> usize {
-    if r < 17 { r as usize } else { ZERO as usize }
 }
 
 /// An operand size: `u8`, `u16`, `u32` or `u64`.
@@ -86,9 +84,9 @@ pub trait Word: Copy + Eq + std::fmt::Debug + 'static {
     /// Sign-extended.
     fn sx(self) -> u64;
     /// Reads the register part; see [`Gpr::get`].
-    fn get(file: &[u64; 17], r: u8) -> Self;
+    fn get(file: &File, r: u8) -> Self;
     /// Writes the register part; see [`Gpr::set`].
-    fn set(file: &mut [u64; 17], r: u8, v: Self);
+    fn set(file: &mut File, r: u8, v: Self);
     /// Loads little-endian from the first [`Word::BYTES`] cells; `None` if there are fewer.
     fn load(cells: &[std::cell::Cell<u8>]) -> Option<Self>;
     /// Stores little-endian into the first [`Word::BYTES`] cells; `None` if there are fewer.
@@ -113,11 +111,11 @@ macro_rules! word {
                 self as $s as i64 as u64
             }
             #[inline(always)]
-            fn get(file: &[u64; 17], r: u8) -> Self {
+            fn get(file: &File, r: u8) -> Self {
                 $get(file, r)
             }
             #[inline(always)]
-            fn set(file: &mut [u64; 17], r: u8, v: Self) {
+            fn set(file: &mut File, r: u8, v: Self) {
                 $set(file, r, v)
             }
             #[inline(always)]
@@ -145,22 +143,21 @@ macro_rules! word {
 word!(
     u8,
     i8,
-    |f: &[u64; 17], r: u8| (f[(r & 15) as usize] >> ((r & HIGH_BYTE) >> 1)) as u8,
-    |f: &mut [u64; 17], r: u8, v: u8| {
+    |f: &File, r: u8| (f[(r & 15) as usize] >> ((r & HIGH_BYTE) >> 1)) as u8,
+    |f: &mut File, r: u8, v: u8| {
         let shift = (r & HIGH_BYTE) >> 1;
         let slot = &mut f[(r & 15) as usize];
         *slot = *slot & !(0xFF << shift) | (v as u64) << shift;
     }
 );
-word!(u16, i16, |f: &[u64; 17], r: u8| f[(r & 15) as usize] as u16, |f: &mut [u64; 17], r: u8, v: u16| {
+word!(u16, i16, |f: &File, r: u8| f[(r & 15) as usize] as u16, |f: &mut File, r: u8, v: u16| {
     let slot = &mut f[(r & 15) as usize];
     *slot = *slot & !0xFFFF | v as u64;
 });
-word!(u32, i32, |f: &[u64; 17], r: u8| f[(r & 15) as usize] as u32, |f: &mut [u64; 17], r: u8, v: u32| f
+word!(u32, i32, |f: &File, r: u8| f[(r & 15) as usize] as u32, |f: &mut File, r: u8, v: u32| f
     [(r & 15) as usize] =
     v as u64);
-word!(u64, i64, |f: &[u64; 17], r: u8| f[(r & 15) as usize], |f: &mut [u64; 17], r: u8, v: u64| f
-    [(r & 15) as usize] =
+word!(u64, i64, |f: &File, r: u8| f[(r & 15) as usize], |f: &mut File, r: u8, v: u64| f[(r & 15) as usize] =
     v);
 
 #[cfg(test)]
