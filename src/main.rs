@@ -1,3 +1,11 @@
-//! The idem86 command.
+//! The `idem86` command.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

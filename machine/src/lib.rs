@@ -1,2 +1,5 @@
-//! placeholder
+//! The PC: where processor, devices and firmware meet.
+
 #![forbid(unsafe_code)]
+
+pub mod flat;
