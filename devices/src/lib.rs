@@ -25,6 +25,7 @@ pub mod ide;
 pub mod irq;
 pub mod pic;
 pub mod post_code;
+pub mod ps2;
 pub mod reset;
 pub mod state;
 pub mod time;

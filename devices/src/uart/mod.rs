@@ -87,7 +87,7 @@ impl Uart {
     /// Whether the line is free and the receiver has room, so that [`Uart::receive`] will take a character.
     pub fn can_receive(&self) -> bool {
         let s = &self.state;
-        s.arriving.is_none() && s.modem_control & mcr::LOOP == 0 && s.received.len() < s.capacity()
+        s.arriving.is_none() && !self.is_looped() && s.received.len() < s.capacity()
     }
 
     /// Puts `byte` on the line towards the guest, where it arrives one character time later. Returns false,
@@ -115,7 +115,7 @@ impl Uart {
 
     /// Whether the guest holds the line at spacing.
     pub fn is_sending_break(&self) -> bool {
-        self.state.line_control.set_break() && self.state.modem_control & mcr::LOOP == 0
+        self.state.line_control.set_break() && !self.is_looped()
     }
 
     /// The modem control outputs, which are inactive in loopback.
@@ -133,6 +133,11 @@ impl Uart {
     pub fn set_modem_inputs(&mut self, inputs: ModemInputs) {
         self.change_modem_lines(|state| state.modem_inputs = inputs);
         self.update_irq();
+    }
+
+    /// Whether the output leads to the input and the pins are disconnected.
+    fn is_looped(&self) -> bool {
+        self.state.modem_control & mcr::LOOP != 0
     }
 
     /// Crystal periods in one bit. The divisor latch is loaded into a counter of 16 bits: 0 counts 65,536.
@@ -157,6 +162,7 @@ impl Uart {
     fn run(&mut self) {
         self.run_transmitter();
         if self.state.arrival <= self.state.clock
+            && !self.is_looped()
             && let Some(character) = self.state.arriving.take()
         {
             self.accept(character, self.state.arrival);
@@ -190,7 +196,7 @@ impl Uart {
     /// A character has left the shift register.
     fn send(&mut self, byte: u8, at: u64) {
         let byte = byte & self.state.line_control.data_mask();
-        if self.state.modem_control & mcr::LOOP != 0 {
+        if self.is_looped() {
             self.accept(Received { byte, errors: 0 }, at);
         } else if !self.state.line_control.set_break() {
             self.state.output.push(byte);
@@ -252,13 +258,12 @@ impl Uart {
 
     /// The modem status lines, bits 4 to 7: the modem's, or in loopback our own outputs.
     fn modem_lines(&self) -> u8 {
-        let control = self.state.modem_control;
-        if control & mcr::LOOP == 0 {
+        if !self.is_looped() {
             return self.state.modem_inputs.bits();
         }
         [(mcr::RTS, msr::CTS), (mcr::DTR, msr::DSR), (mcr::OUT1, msr::RI), (mcr::OUT2, msr::DCD)]
             .into_iter()
-            .filter(|(output, _)| control & output != 0)
+            .filter(|(output, _)| self.state.modem_control & output != 0)
             .fold(0, |lines, (_, input)| lines | input)
     }
 
@@ -436,7 +441,7 @@ impl Timed for Uart {
         let transmitter = ((s.shifting.is_some() || waiting > 0) && !self.transmitter_stalled()).then(|| {
             // In loopback every character counts; otherwise the one with which the transmitter runs
             // empty, or, if nobody wants to know that, the end of the last.
-            let characters = if s.modem_control & mcr::LOOP != 0 {
+            let characters = if self.is_looped() {
                 0
             } else if enabled(ier::THR_EMPTY) && waiting > 0 {
                 waiting - 1
@@ -445,7 +450,7 @@ impl Timed for Uart {
             };
             s.shift_due.saturating_add(characters * self.character())
         });
-        let receiver = s.arriving.map(|_| s.arrival);
+        let receiver = s.arriving.filter(|_| !self.is_looped()).map(|_| s.arrival);
         let timeout = s.timeout.filter(|&expiry| {
             expiry > s.clock && enabled(ier::RECEIVED_DATA) && s.received.len() < self.trigger_level()
         });

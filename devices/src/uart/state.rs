@@ -147,7 +147,6 @@ impl Snapshot for Uart {
     fn restore(&mut self, state: UartState) -> Result<(), RestoreError> {
         state.validate()?;
         self.state = state;
-        self.update_irq();
         Ok(())
     }
 }
