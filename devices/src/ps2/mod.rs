@@ -28,9 +28,6 @@ use crate::time::{GuestTime, Timed};
 use serde::{Deserialize, Serialize};
 use spec::*;
 
-/// Where the PC has the controller: offset 0 is the data port, 1 the status and command port.
-pub const PORTS: [PortRange; 2] = [PortRange::new(0x60, 1, DATA), PortRange::new(0x64, 1, COMMAND)];
-
 /// Whose byte is in the output buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Source {
@@ -75,6 +72,9 @@ pub struct Ps2Controller {
 }
 
 impl Ps2Controller {
+    /// Where the PC has the controller: offset 0 is the data port, 1 the status and command port.
+    pub const PORTS: &[PortRange] = &[PortRange::new(0x60, 1, DATA), PortRange::new(0x64, 1, COMMAND)];
+
     /// A controller and devices just switched on, whose interrupts drive `keyboard_irq` and `mouse_irq`. The
     /// A20 gate is open, both interfaces are disabled, and both devices test themselves for 5 ms.
     pub fn new(keyboard_irq: IrqLine, mouse_irq: IrqLine) -> Self {
@@ -354,9 +354,7 @@ impl Ps2Controller {
 
 impl PortIo for Ps2Controller {
     fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError> {
-        if size != AccessSize::Byte {
-            return Err(IoError::WrongSize);
-        }
+        size.only_byte()?;
         self.advance(now);
         match offset {
             DATA => Ok(self.read_output().into()),
@@ -372,9 +370,7 @@ impl PortIo for Ps2Controller {
         value: u32,
         now: GuestTime,
     ) -> Result<(), IoError> {
-        if size != AccessSize::Byte {
-            return Err(IoError::WrongSize);
-        }
+        size.only_byte()?;
         self.advance(now);
         match offset {
             DATA => self.write_data(value as u8),

@@ -296,3 +296,40 @@ fn saved_states_restore_and_impossible_ones_are_refused() {
         assert!(b.ps2.restore(state).is_err(), "corruption {i}");
     }
 }
+
+crate::conformance::suite!(
+    Subject::new(|bank| Ps2Controller::new(bank.line(1), bank.line(12)))
+        .ports(2)
+        .timed()
+        .action(|ps2, _, now| {
+            // Random commands hardly ever enable both devices and their interrupts.
+            ps2.write_port(COMMAND, AccessSize::Byte, controller::WRITE_RAM.into(), now).unwrap();
+            ps2.write_port(DATA, AccessSize::Byte, 0x43, now).unwrap();
+            0
+        })
+        .action(|ps2, random, now| {
+            let command = 0xE6 + random.below(26) as u32;
+            ps2.write_port(DATA, AccessSize::Byte, command, now).unwrap();
+            0
+        })
+        .action(|ps2, random, now| {
+            let command = 0xE6 + random.below(26) as u32;
+            ps2.write_port(COMMAND, AccessSize::Byte, controller::WRITE_AUX.into(), now).unwrap();
+            ps2.write_port(DATA, AccessSize::Byte, command, now).unwrap();
+            0
+        })
+        .action(|ps2, random, now| {
+            let key = KeyCode::ALL[random.below(KeyCode::ALL.len() as u64) as usize];
+            u64::from(ps2.key(key, random.one_in(2), now))
+        })
+        .action(|ps2, random, now| {
+            let [right, away, wheel] = [(); 3].map(|()| random.value() as i32);
+            ps2.move_mouse(right, away, wheel, now);
+            0
+        })
+        .action(|ps2, random, now| {
+            let [left, right, middle] = [(); 3].map(|()| random.one_in(2));
+            u64::from(ps2.press_buttons(MouseButtons { left, right, middle }, now))
+        })
+        .action(|ps2, _, _| u64::from(ps2.take_reset_request()))
+);

@@ -14,7 +14,7 @@ mod tests;
 
 pub use state::{ModemInputs, UartState};
 
-use crate::access::{AccessSize, IoError, PortIo};
+use crate::access::{AccessSize, IoError, PortIo, PortRange};
 use crate::irq::IrqLine;
 use crate::reset::Reset;
 use crate::time::{Frequency, GuestTime, Timed};
@@ -73,6 +73,15 @@ pub struct Uart {
 }
 
 impl Uart {
+    /// Where the PC has its four serial ports, COM1 to COM4. The odd ones interrupt on IRQ 4, the even ones on
+    /// IRQ 3.
+    pub const COM_PORTS: [PortRange; 4] = [
+        PortRange::new(0x3F8, 8, 0),
+        PortRange::new(0x2F8, 8, 0),
+        PortRange::new(0x3E8, 8, 0),
+        PortRange::new(0x2E8, 8, 0),
+    ];
+
     /// A UART just switched on, whose interrupt output drives `irq`.
     pub fn new(irq: IrqLine, pace: Pace) -> Self {
         Uart { irq, pace, state: UartState::power_on() }
@@ -375,9 +384,7 @@ impl Uart {
 
 impl PortIo for Uart {
     fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError> {
-        if size != AccessSize::Byte {
-            return Err(IoError::WrongSize);
-        }
+        size.only_byte()?;
         self.advance(now);
         let divisor_access = self.state.line_control.divisor_access();
         let [divisor_low, divisor_high] = self.state.divisor.to_le_bytes();
@@ -409,9 +416,7 @@ impl PortIo for Uart {
         value: u32,
         now: GuestTime,
     ) -> Result<(), IoError> {
-        if size != AccessSize::Byte {
-            return Err(IoError::WrongSize);
-        }
+        size.only_byte()?;
         self.advance(now);
         let divisor_access = self.state.line_control.divisor_access();
         let [divisor_low, divisor_high] = self.state.divisor.to_le_bytes();
