@@ -76,6 +76,10 @@ impl AccessRights {
     pub const fn is_readable(self) -> bool {
         self.is_data() || self.0 & 0x1A == 0x1A
     }
+    /// 32-bit TSS, available or busy.
+    pub const fn is_tss32(self) -> bool {
+        self.0 & 0x1D == 0x09
+    }
     /// 64-bit code segment.
     pub const fn long(self) -> bool {
         self.0 & 0x2000 != 0
