@@ -302,14 +302,18 @@ crate::conformance::suite!(
         .ports(2)
         .timed()
         .action(|ps2, _, now| {
-            // Random commands hardly ever enable both devices and their interrupts.
-            ps2.write_port(COMMAND, AccessSize::Byte, controller::WRITE_RAM.into(), now).unwrap();
-            ps2.write_port(DATA, AccessSize::Byte, 0x43, now).unwrap();
+            // What a driver does, which random commands hardly ever do.
+            let writes = [(COMMAND, controller::WRITE_RAM), (DATA, 0x43), (COMMAND, controller::WRITE_AUX)];
+            for (offset, byte) in writes.into_iter().chain([(DATA, spec::mouse::ENABLE)]) {
+                ps2.write_port(offset, AccessSize::Byte, byte.into(), now).unwrap();
+            }
             0
         })
+        .action(|ps2, _, now| ps2.read_port(DATA, AccessSize::Byte, now).unwrap().into())
         .action(|ps2, random, now| {
-            let command = 0xE6 + random.below(26) as u32;
-            ps2.write_port(DATA, AccessSize::Byte, command, now).unwrap();
+            let [command, device_command] = [0x60, 0xE6].map(|first| first + random.below(26) as u32);
+            ps2.write_port(DATA, AccessSize::Byte, device_command, now).unwrap();
+            ps2.write_port(COMMAND, AccessSize::Byte, command, now).unwrap();
             0
         })
         .action(|ps2, random, now| {
