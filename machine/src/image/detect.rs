@@ -1,0 +1,123 @@
+//! What an image is, by its content.
+
+use super::ImageError;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// What an image can be used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// A floppy of a format that drives know.
+    Floppy,
+    /// A hard disk.
+    Disk,
+    /// A CD-ROM.
+    Cdrom,
+    /// A Linux kernel (bzImage).
+    Linux,
+    /// A multiboot kernel.
+    Multiboot,
+}
+
+/// Sizes of floppy formats in units of 1024 bytes.
+const FLOPPY_KIB: [u64; 10] = [160, 180, 320, 360, 640, 720, 1200, 1440, 1680, 2880];
+/// Offset of an ISO 9660 volume descriptor's identifier. ECMA-119, "Standard Identifier".
+const ISO_IDENTIFIER: u64 = 16 * 2048 + 1;
+/// "HdrS" in a kernel's setup header. Linux, "The Linux/x86 Boot Protocol".
+const LINUX_MAGIC: usize = 0x202;
+/// A multiboot header lies within the first 8 KiB, aligned to 4. "Multiboot Specification", "The layout of
+/// Multiboot header".
+const MULTIBOOT_SEARCH: usize = 8192;
+/// The multiboot header's magic number.
+const MULTIBOOT_MAGIC: u32 = 0x1BAD_B002;
+
+impl ImageKind {
+    /// Looks into the file at `path`.
+    pub fn of(path: &Path) -> Result<ImageKind, ImageError> {
+        let io = |e| ImageError::io(path, e);
+        let meta = std::fs::metadata(path).map_err(io)?;
+        if !meta.is_file() {
+            return Err(ImageError::NotAFile { path: path.into() });
+        }
+        if meta.len() == 0 {
+            return Err(ImageError::Empty { path: path.into() });
+        }
+        let mut file = File::open(path).map_err(io)?;
+        let mut head = Vec::new();
+        (&mut file).take(MULTIBOOT_SEARCH as u64).read_to_end(&mut head).map_err(io)?;
+        let mut identifier = Vec::new();
+        file.seek(SeekFrom::Start(ISO_IDENTIFIER)).map_err(io)?;
+        file.take(5).read_to_end(&mut identifier).map_err(io)?;
+        Self::of_content(&head, &identifier, meta.len()).ok_or(ImageError::Unknown { path: path.into() })
+    }
+
+    fn of_content(head: &[u8], iso_identifier: &[u8], size: u64) -> Option<ImageKind> {
+        if iso_identifier == b"CD001" {
+            return Some(ImageKind::Cdrom);
+        }
+        if head.get(LINUX_MAGIC..LINUX_MAGIC + 4) == Some(b"HdrS") {
+            return Some(ImageKind::Linux);
+        }
+        if has_multiboot_header(head) {
+            return Some(ImageKind::Multiboot);
+        }
+        if is_floppy_size(size) {
+            return Some(ImageKind::Floppy);
+        }
+        let bootable = head.get(510..512) == Some(&[0x55, 0xAA]);
+        (bootable && size.is_multiple_of(512)).then_some(ImageKind::Disk)
+    }
+
+    /// Checks that an image of `size` bytes can be this kind of medium.
+    pub(super) fn check_size(self, path: &Path, size: u64) -> Result<(), ImageError> {
+        let sector = match self {
+            ImageKind::Floppy if is_floppy_size(size) => return Ok(()),
+            ImageKind::Floppy => return Err(ImageError::NoFloppyFormat { path: path.into(), size }),
+            ImageKind::Cdrom => 2048,
+            _ => 512,
+        };
+        if size.is_multiple_of(sector) {
+            Ok(())
+        } else {
+            Err(ImageError::OddSize { path: path.into(), size, sector })
+        }
+    }
+}
+
+fn is_floppy_size(size: u64) -> bool {
+    size.is_multiple_of(1024) && FLOPPY_KIB.contains(&(size / 1024))
+}
+
+fn has_multiboot_header(head: &[u8]) -> bool {
+    let word = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    (0..head.len().saturating_sub(11)).step_by(4).any(|at| {
+        word(at) == Some(MULTIBOOT_MAGIC)
+            && matches!((word(at + 4), word(at + 8)), (Some(flags), Some(sum))
+                if MULTIBOOT_MAGIC.wrapping_add(flags).wrapping_add(sum) == 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_content() {
+        let kind = |head: &[u8], iso: &[u8], size| ImageKind::of_content(head, iso, size);
+        assert_eq!(kind(&[0; 512], b"CD001", 1 << 20), Some(ImageKind::Cdrom));
+        assert_eq!(kind(&[0; 512], b"", 1_474_560), Some(ImageKind::Floppy));
+        assert_eq!(kind(&[0; 512], b"", 10_000_000), None);
+        let mut sector = [0; 1024];
+        sector[510..512].copy_from_slice(&[0x55, 0xAA]);
+        assert_eq!(kind(&sector, b"", 10 << 20), Some(ImageKind::Disk));
+        sector[LINUX_MAGIC..LINUX_MAGIC + 4].copy_from_slice(b"HdrS");
+        assert_eq!(kind(&sector, b"", 5_000_001), Some(ImageKind::Linux));
+        let mut kernel = [0; 512];
+        kernel[64..68].copy_from_slice(&MULTIBOOT_MAGIC.to_le_bytes());
+        kernel[68..72].copy_from_slice(&3u32.to_le_bytes());
+        assert_eq!(kind(&kernel, b"", 9_999), None, "the checksum is wrong");
+        kernel[72..76].copy_from_slice(&0u32.wrapping_sub(MULTIBOOT_MAGIC + 3).to_le_bytes());
+        assert_eq!(kind(&kernel, b"", 9_999), Some(ImageKind::Multiboot));
+    }
+}
