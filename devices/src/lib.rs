@@ -24,6 +24,7 @@ pub mod dma;
 pub mod ide;
 pub mod irq;
 pub mod pic;
+pub mod pit;
 pub mod post_code;
 pub mod ps2;
 pub mod reset;
