@@ -31,3 +31,4 @@ pub mod reset;
 pub mod state;
 pub mod time;
 pub mod uart;
+pub mod vga;
