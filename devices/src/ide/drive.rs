@@ -3,9 +3,10 @@
 //! A drive is this engine and a [`Unit`]. The unit decides what happens next and returns it as a [`Next`];
 //! the engine carries it out: it keeps BSY and DRQ, moves data, raises INTRQ and knows the time.
 
+use super::cdrom::Cdrom;
 use super::disk::Disk;
 use super::report::Failure;
-use super::spec::{RESET_TIME, control, register, status};
+use super::spec::{RESET_TIME, control, error, register, status};
 use super::taskfile::{Buffer, Signature, TaskFile};
 use crate::time::{GuestDuration, GuestTime};
 use serde::{Deserialize, Serialize};
@@ -54,12 +55,21 @@ impl Interface {
         self.registers.outcome = outcome;
         Next::End { interrupt: true }
     }
+
+    /// Ends a command that the drive does not have, or not like this.
+    pub fn abort(&mut self) -> Next {
+        self.fail(error::ABRT, status::ERR)
+    }
 }
 
 /// The part of a drive that knows commands.
 pub(super) trait Unit {
     /// A command was written to the Command register of the idle drive.
     fn execute(&mut self, code: u8, io: &mut Interface) -> Next;
+    /// Whether a drive that is busy obeys this command nevertheless.
+    fn interrupts_busy(&self, _code: u8) -> bool {
+        false
+    }
     /// The time that [`Next::Busy`] named has passed.
     fn resume(&mut self, io: &mut Interface) -> Next;
     /// The block that [`Next::Transfer`] offered has been moved.
@@ -76,18 +86,21 @@ pub(super) trait Unit {
 #[derive(Debug)]
 pub(super) enum AnyUnit {
     Disk(Disk),
+    Cdrom(Cdrom),
 }
 
 impl AnyUnit {
     fn get(&self) -> &dyn Unit {
         match self {
             AnyUnit::Disk(disk) => disk,
+            AnyUnit::Cdrom(cdrom) => cdrom,
         }
     }
 
     fn get_mut(&mut self) -> &mut dyn Unit {
         match self {
             AnyUnit::Disk(disk) => disk,
+            AnyUnit::Cdrom(cdrom) => cdrom,
         }
     }
 }
@@ -202,7 +215,12 @@ impl Drive {
 
     /// A write to the Command register. A drive that waits for data gives that command up.
     pub fn execute(&mut self, code: u8, now: GuestTime) {
-        if self.is_busy() {
+        let obeys = match self.phase {
+            Phase::Held => false,
+            Phase::Busy { .. } => self.unit.get().interrupts_busy(code),
+            Phase::Idle | Phase::Transfer { .. } => true,
+        };
+        if !obeys {
             return;
         }
         self.interrupt = false;

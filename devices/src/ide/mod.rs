@@ -1,4 +1,5 @@
-//! The IDE function of the PIIX3: two channels of two drives each. Intel 82371SB; drives: ATA/ATAPI-6.
+//! The IDE function of the PIIX3: two channels of two drives each. Intel 82371SB; disks: ATA/ATAPI-6; CD-ROM
+//! drives: MMC-3.
 //!
 //! Commands take guest time: a drive shows BSY until its moment has come, then asks for data or ends the
 //! command. Media are asked at those moments and answer at once.
@@ -18,9 +19,12 @@
 //! String instructions on the Data register move whole blocks by [`Ide::read_data_block`] and
 //! [`Ide::write_data_block`].
 
+mod cdrom;
 mod channel;
 mod disk;
 mod drive;
+mod identify;
+mod modes;
 mod report;
 mod spec;
 mod state;
@@ -28,7 +32,7 @@ mod taskfile;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Geometry, Identity};
+pub use disk::Geometry;
 pub use report::{MediumOperation, MediumReport};
 pub use state::IdeState;
 
@@ -37,9 +41,11 @@ use crate::backend::Medium;
 use crate::irq::IrqLine;
 use crate::reset::Reset;
 use crate::time::{GuestTime, Timed};
+use cdrom::{Cdrom, Tray};
 use channel::Channel;
-use disk::{Disk, Position};
+use disk::Disk;
 use drive::{AnyUnit, Drive};
+use identify::Position;
 use spec::SECTOR;
 use std::fmt;
 
@@ -86,6 +92,17 @@ impl fmt::Display for Slot {
     }
 }
 
+/// What a drive calls itself. Characters outside printable ASCII appear as `?`; longer texts are cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Serial number, 20 characters.
+    pub serial: String,
+    /// Firmware revision, 8 characters.
+    pub firmware: String,
+    /// Model number, 40 characters.
+    pub model: String,
+}
+
 /// Why a drive cannot be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
@@ -98,6 +115,49 @@ pub enum AttachError {
     /// A number of the geometry is out of range, or it has more sectors than the medium.
     #[error("the geometry does not fit the medium")]
     Geometry,
+}
+
+/// Why a disc cannot be inserted. The medium comes back.
+#[derive(Debug, thiserror::Error)]
+pub enum InsertError {
+    /// There is no CD-ROM drive in this place.
+    #[error("no CD-ROM drive in this place")]
+    NotCdrom(Box<dyn Medium>),
+    /// There is already a disc in the drive.
+    #[error("there is already a disc in the drive")]
+    Full(Box<dyn Medium>),
+    /// The medium does not hold one sector of 2048 bytes.
+    #[error("the medium is smaller than a sector")]
+    TooSmall(Box<dyn Medium>),
+}
+
+/// Why a disc cannot be ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EjectError {
+    /// There is no CD-ROM drive in this place.
+    #[error("no CD-ROM drive in this place")]
+    NotCdrom,
+    /// The guest has locked the tray.
+    #[error("the guest has locked the tray")]
+    Locked,
+}
+
+/// What there is in a [`Slot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriveStatus {
+    /// No drive.
+    Absent,
+    /// A disk.
+    Disk,
+    /// A CD-ROM drive.
+    Cdrom {
+        /// A disc is in the tray.
+        has_disc: bool,
+        /// The guest has opened the tray; a disc in it cannot be read.
+        is_open: bool,
+        /// The guest has locked the tray.
+        is_locked: bool,
+    },
 }
 
 /// The two channels and their drives.
@@ -138,6 +198,66 @@ impl Ide {
         self.attach(slot, AnyUnit::Disk(Disk::new(medium, identity, geometry)))
     }
 
+    /// Puts a CD-ROM drive into `slot`, with or without a disc in it. A disc has sectors of 2048 bytes and is
+    /// never written.
+    pub fn attach_cdrom(
+        &mut self,
+        slot: Slot,
+        medium: Option<Box<dyn Medium>>,
+        identity: Identity,
+    ) -> Result<(), AttachError> {
+        if medium.as_ref().is_some_and(|medium| medium.size() < cdrom::SECTOR as u64) {
+            return Err(AttachError::TooSmall);
+        }
+        self.attach(slot, AnyUnit::Cdrom(Cdrom::new(Tray::new(medium), identity)))
+    }
+
+    /// Puts a disc into the CD-ROM drive in `slot` and closes its tray, as a user does. An error returns the
+    /// medium.
+    pub fn insert_disc(&mut self, slot: Slot, medium: Box<dyn Medium>) -> Result<(), InsertError> {
+        match self.cdrom(slot) {
+            Some(_) if medium.size() < cdrom::SECTOR as u64 => Err(InsertError::TooSmall(medium)),
+            Some(cdrom) if cdrom.tray.medium.is_some() => Err(InsertError::Full(medium)),
+            Some(cdrom) => {
+                cdrom.tray.insert(medium);
+                Ok(())
+            }
+            None => Err(InsertError::NotCdrom(medium)),
+        }
+    }
+
+    /// Presses the eject button of the CD-ROM drive in `slot` and takes the disc out. A drive that the guest
+    /// has locked keeps it, and tells the guest of the wish; `force` takes it nevertheless, as the pin behind
+    /// the emergency hole does.
+    pub fn eject_disc(&mut self, slot: Slot, force: bool) -> Result<Option<Box<dyn Medium>>, EjectError> {
+        let cdrom = self.cdrom(slot).ok_or(EjectError::NotCdrom)?;
+        if cdrom.tray.state.locked && !force {
+            cdrom.tray.request_eject();
+            return Err(EjectError::Locked);
+        }
+        Ok(cdrom.tray.remove())
+    }
+
+    /// What there is in `slot`, as a host may want to show it.
+    pub fn drive_status(&self, slot: Slot) -> DriveStatus {
+        match &self.channels[slot.channel as usize].drives[usize::from(slot.is_device_1)] {
+            None => DriveStatus::Absent,
+            Some(Drive { unit: AnyUnit::Disk(_), .. }) => DriveStatus::Disk,
+            Some(Drive { unit: AnyUnit::Cdrom(cdrom), .. }) => DriveStatus::Cdrom {
+                has_disc: cdrom.tray.medium.is_some(),
+                is_open: cdrom.tray.state.open,
+                is_locked: cdrom.tray.state.locked,
+            },
+        }
+    }
+
+    fn cdrom(&mut self, slot: Slot) -> Option<&mut Cdrom> {
+        match &mut self.channel(slot.channel).drives[usize::from(slot.is_device_1)] {
+            Some(Drive { unit: AnyUnit::Cdrom(cdrom), .. }) => Some(cdrom),
+            _ => None,
+        }
+    }
+
     fn attach(&mut self, slot: Slot, unit: AnyUnit) -> Result<(), AttachError> {
         let drives = &mut self.channel(slot.channel).drives;
         let place = &mut drives[usize::from(slot.is_device_1)];
@@ -147,8 +267,11 @@ impl Ide {
         *place = Some(Drive::new(unit));
         let has_neighbour = drives.iter().all(Option::is_some);
         for (number, drive) in drives.iter_mut().enumerate() {
-            if let Some(Drive { unit: AnyUnit::Disk(disk), .. }) = drive {
-                disk.position = Position { is_device_1: number == 1, has_neighbour };
+            let position = Position { is_device_1: number == 1, has_neighbour };
+            match drive {
+                Some(Drive { unit: AnyUnit::Disk(disk), .. }) => disk.position = position,
+                Some(Drive { unit: AnyUnit::Cdrom(cdrom), .. }) => cdrom.position = position,
+                None => {}
             }
         }
         Ok(())

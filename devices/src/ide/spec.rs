@@ -67,6 +67,9 @@ pub(super) const DIAGNOSTIC_PASSED: u8 = 0x01;
 /// hosts on DD7 so that an absent device does not look busy (ATA/ATAPI-6, "Pull-up and pull-down resistors").
 pub(super) const FLOATING: u8 = 0x7F;
 
+/// The last sector that 28-bit addresses reach, and the most sectors that they can count.
+pub(super) const MAX_LBA28: u32 = 0x0FFF_FFFF;
+
 /// Bytes in a sector of a disk.
 pub(super) const SECTOR: usize = 512;
 /// The most sectors in one data block of READ MULTIPLE and WRITE MULTIPLE.
@@ -88,6 +91,14 @@ pub(super) const RESET_TIME: GuestDuration = GuestDuration::from_micros(200);
 /// Guest time to move `sectors` of a disk between medium and buffer.
 pub(super) const fn media_time(sectors: u32) -> GuestDuration {
     GuestDuration::from_micros(SECTOR_MICROS * sectors as u64)
+}
+
+/// Guest time to read one sector of a CD, in microseconds.
+const CD_SECTOR_MICROS: u64 = 10;
+
+/// Guest time to read `sectors` of a CD.
+pub(super) const fn cd_time(sectors: u32) -> GuestDuration {
+    GuestDuration::from_micros(CD_SECTOR_MICROS * sectors as u64)
 }
 
 /// What a command does with sectors.

@@ -2,9 +2,11 @@
 //! saved state must meet drives of the same kind and size.
 
 use super::Ide;
+use super::cdrom::{self, Cdrom, Sense, Tray, TrayState};
 use super::channel::Channel;
-use super::disk::{Disk, Operation, Settings};
+use super::disk::{self, Disk, Settings};
 use super::drive::{AnyUnit, Drive, Interface, Phase};
+use super::modes::{DmaMode, Power};
 use super::taskfile::{Buffer, TaskFile};
 use crate::state::{RestoreError, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,21 @@ struct DriveState {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum UnitState {
-    Disk { capacity: u64, settings: Settings, operation: Operation },
+    Disk {
+        capacity: u64,
+        settings: Settings,
+        operation: disk::Operation,
+    },
+    Cdrom {
+        capacity: Option<u32>,
+        tray: TrayState,
+        sense: Sense,
+        was_reset: bool,
+        ready: bool,
+        dma: DmaMode,
+        power: Power,
+        operation: cdrom::Operation,
+    },
 }
 
 fn refuse(what: impl Into<String>) -> RestoreError {
@@ -52,12 +68,30 @@ impl Disk {
     }
 }
 
+impl Cdrom {
+    fn save(&self) -> UnitState {
+        let Cdrom { identity: _, position: _, tray, sense, was_reset, ready, dma, power, operation } = self;
+        let Tray { medium: _, state } = tray;
+        UnitState::Cdrom {
+            capacity: tray.capacity(),
+            tray: state.clone(),
+            sense: *sense,
+            was_reset: *was_reset,
+            ready: *ready,
+            dma: *dma,
+            power: *power,
+            operation: operation.clone(),
+        }
+    }
+}
+
 impl Drive {
     fn save(&self) -> DriveState {
         let Drive { unit, io: Interface { registers, buffer, failures: _ }, phase, interrupt } = self;
         DriveState {
             unit: match unit {
                 AnyUnit::Disk(disk) => disk.save(),
+                AnyUnit::Cdrom(cdrom) => cdrom.save(),
             },
             registers: registers.clone(),
             buffer: buffer.clone(),
@@ -77,12 +111,21 @@ impl Drive {
                 if !settings.is_valid() {
                     return Err(refuse("disk settings that no command makes"));
                 }
-                if let Operation::Sectors(transfer) = operation
+                if let disk::Operation::Sectors(transfer) = operation
                     && !transfer.is_valid()
                 {
                     return Err(refuse("a transfer that no command asks for"));
                 }
             }
+            (AnyUnit::Cdrom(cdrom), UnitState::Cdrom { capacity, sense, dma, operation, .. }) => {
+                if *capacity != cdrom.tray.capacity() {
+                    return Err(refuse("another disc, or none where there was one"));
+                }
+                if !sense.is_valid() || !dma.is_valid() || !operation.is_valid() {
+                    return Err(refuse("a CD-ROM drive in a state that no command leads to"));
+                }
+            }
+            _ => return Err(refuse("a drive of another kind")),
         }
         if !state.buffer.is_valid() {
             return Err(refuse("a buffer whose bounds do not fit"));
@@ -96,6 +139,19 @@ impl Drive {
                 disk.settings = settings;
                 disk.operation = operation;
             }
+            (
+                AnyUnit::Cdrom(cdrom),
+                UnitState::Cdrom { capacity: _, tray, sense, was_reset, ready, dma, power, operation },
+            ) => {
+                cdrom.tray.state = tray;
+                cdrom.sense = sense;
+                cdrom.was_reset = was_reset;
+                cdrom.ready = ready;
+                cdrom.dma = dma;
+                cdrom.power = power;
+                cdrom.operation = operation;
+            }
+            _ => unreachable!("check() has compared the kinds"),
         }
         self.io.registers = state.registers;
         self.io.buffer = state.buffer;

@@ -38,6 +38,7 @@ pub(super) struct Signature {
 
 impl Signature {
     pub const DISK: Signature = Signature { lba_mid: 0x00, lba_high: 0x00 };
+    pub const PACKET: Signature = Signature { lba_mid: 0x14, lba_high: 0xEB };
 }
 
 /// The command block registers, and the part of Status that a finished command leaves behind.
@@ -195,6 +196,16 @@ impl Buffer {
     pub fn moved(&mut self, count: usize) -> bool {
         self.at = (self.at + count).min(self.end);
         self.at == self.end
+    }
+
+    /// Makes the next block `length` bytes long, or as long as there are bytes.
+    pub fn limit_block(&mut self, length: usize) {
+        self.end = (self.at + length).min(self.data.len());
+    }
+
+    /// How many bytes are still to be moved, in this block and later ones.
+    pub fn left(&self) -> usize {
+        self.data.len() - self.at
     }
 
     /// Everything that was moved since [`Buffer::start`].

@@ -6,29 +6,21 @@ mod sectors;
 mod settings;
 
 pub use geometry::Geometry;
-pub(super) use identify::Position;
 pub(super) use sectors::Transfer;
-pub(super) use settings::{Power, Settings};
+pub(super) use settings::Settings;
 
+use super::Identity;
 use super::drive::{Direction, Interface, Next, Protocol, Unit};
+use super::identify::Position;
+use super::modes::Power;
 use super::report::{Failure, MediumOperation};
 use super::spec::{
-    ACCESS_TIME, Access, Blocking, COMMAND_TIME, Command, READY_TIME, SECTOR, device, error, status,
+    ACCESS_TIME, Access, Blocking, COMMAND_TIME, Command, MAX_LBA28, READY_TIME, SECTOR, device, error,
+    status,
 };
 use super::taskfile::Signature;
 use crate::backend::Medium;
 use serde::{Deserialize, Serialize};
-
-/// What a disk calls itself. Characters outside printable ASCII appear as `?`; longer texts are cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Serial number, 20 characters.
-    pub serial: String,
-    /// Firmware revision, 8 characters.
-    pub firmware: String,
-    /// Model number, 40 characters.
-    pub model: String,
-}
 
 /// What a disk is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,10 +63,10 @@ impl Disk {
 
     fn run(&mut self, code: u8, io: &mut Interface) -> Next {
         let Some(command) = Command::decode(code).filter(|_| self.settings.power != Power::Sleep) else {
-            return abort(io);
+            return io.abort();
         };
         match command {
-            Command::Nop => return abort(io),
+            Command::Nop => return io.abort(),
             Command::Sectors { access, blocking, extended } => {
                 return self.begin_sectors(access, blocking, extended, io);
             }
@@ -89,32 +81,25 @@ impl Disk {
                 let sectors = io.registers.count.current;
                 match Geometry::translated(self.capacity(), heads, sectors) {
                     Some(geometry) => self.settings.geometry = geometry,
-                    None => return abort(io),
+                    None => return io.abort(),
                 }
             }
             Command::SetMultipleMode => {
                 if !self.settings.set_multiple(io.registers.count.current) {
-                    return abort(io);
+                    return io.abort();
                 }
             }
             Command::SetFeatures => {
                 let (subcommand, parameter) = (io.registers.features.current, io.registers.count.current);
                 if !self.settings.set_feature(subcommand, parameter) {
-                    return abort(io);
+                    return io.abort();
                 }
                 if !self.settings.write_cache {
                     return self.flush(io);
                 }
             }
             Command::IdentifyDevice => {
-                let data = identify::identify(
-                    &self.identity,
-                    self.geometry,
-                    &self.settings,
-                    self.capacity(),
-                    self.position,
-                );
-                io.buffer.start(SECTOR).copy_from_slice(&data);
+                io.buffer.start(SECTOR).copy_from_slice(&self.identify());
                 return Next::Transfer { direction: Direction::In, protocol: Protocol::Pio, interrupt: true };
             }
             Command::FlushCache => return self.flush(io),
@@ -123,17 +108,13 @@ impl Disk {
                 if extended {
                     io.registers.set_lba48(last);
                 } else {
-                    io.registers.set_lba28(last.min(0x0FFF_FFFF) as u32);
+                    io.registers.set_lba28(last.min(u64::from(MAX_LBA28)) as u32);
                 }
             }
             Command::StandbyImmediate | Command::Standby => self.settings.power = Power::Standby,
             Command::IdleImmediate | Command::Idle => self.settings.power = Power::Idle,
             Command::CheckPowerMode => {
-                io.registers.count.current = match self.settings.power {
-                    Power::Active => 0xFF,
-                    Power::Idle => 0x80,
-                    Power::Standby | Power::Sleep => 0x00,
-                };
+                io.registers.count.current = self.settings.power.code();
             }
             Command::Sleep => self.settings.power = Power::Sleep,
         }
@@ -151,10 +132,6 @@ impl Disk {
             }
         }
     }
-}
-
-fn abort(io: &mut Interface) -> Next {
-    io.fail(error::ABRT, status::ERR)
 }
 
 impl Unit for Disk {

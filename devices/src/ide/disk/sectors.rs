@@ -1,8 +1,9 @@
 //! Commands that move sectors: addresses, data blocks, and what a failing medium makes of them.
 
-use super::{Disk, Operation, Power, abort, block_of};
+use super::{Disk, Operation, block_of};
 use crate::backend::MediumError;
 use crate::ide::drive::{Direction, Interface, Next, Protocol};
+use crate::ide::modes::Power;
 use crate::ide::report::{Failure, MediumOperation};
 use crate::ide::spec::{Access, Blocking, DMA_SLICE, SECTOR, error, media_time, status};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ impl Disk {
         let block = block_of(blocking, self.settings.multiple);
         // READ and WRITE MULTIPLE are refused until SET MULTIPLE MODE has enabled them.
         if block == 0 {
-            return abort(io);
+            return io.abort();
         }
         let Some(next) = self.first_sector(extended, io) else {
             return io.fail(error::IDNF, status::ERR);
@@ -157,7 +158,7 @@ impl Disk {
             Access::Write => {
                 let data = io.buffer.taken();
                 if !transfer.filled || data.len() != count as usize * SECTOR {
-                    return abort(io);
+                    return io.abort();
                 }
                 transfer.filled = false;
                 if let Err(reason) = self.medium.write(transfer.offset(), data) {
@@ -217,7 +218,7 @@ impl Disk {
         left.show(self, sector, io);
         match (reason, is_write) {
             (MediumError::OutOfRange, _) => io.fail(error::IDNF, status::ERR),
-            (MediumError::ReadOnly, _) => abort(io),
+            (MediumError::ReadOnly, _) => io.abort(),
             (MediumError::Failed, true) => io.fail(error::ABRT, status::ERR | status::DF),
             (MediumError::Failed, false) => io.fail(error::UNC, status::ERR),
         }

@@ -1,27 +1,9 @@
 //! What a host can set on a disk, and what a reset makes of it.
 
 use super::Geometry;
+use crate::ide::modes::{DmaMode, Power};
 use crate::ide::spec::MAX_MULTIPLE;
 use serde::{Deserialize, Serialize};
-
-/// Power mode (ATA/ATAPI-6, "Power management feature set").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::ide) enum Power {
-    Active,
-    Idle,
-    Standby,
-    /// Only a reset ends it.
-    Sleep,
-}
-
-/// The DMA mode chosen with SET FEATURES.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::ide) enum DmaMode {
-    /// Multiword DMA 0 to 2.
-    Multiword(u8),
-    /// Ultra DMA 0 to 5.
-    Ultra(u8),
-}
 
 /// Everything that commands set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +26,7 @@ impl Settings {
         Settings {
             geometry,
             multiple: 0,
-            dma: DmaMode::Multiword(2),
+            dma: DmaMode::POWER_ON,
             write_cache: true,
             look_ahead: true,
             revert: false,
@@ -75,7 +57,7 @@ impl Settings {
     pub fn set_feature(&mut self, subcommand: u8, parameter: u8) -> bool {
         match subcommand {
             0x02 => self.write_cache = true,
-            0x03 => return self.set_transfer_mode(parameter),
+            0x03 => return self.dma.set_transfer_mode(parameter),
             0x55 => self.look_ahead = false,
             0x66 => self.revert = false,
             0x82 => self.write_cache = false,
@@ -86,23 +68,8 @@ impl Settings {
         true
     }
 
-    fn set_transfer_mode(&mut self, mode: u8) -> bool {
-        match mode {
-            // PIO default, with and without IORDY, and PIO flow control 0 to 4: data moves alike in all.
-            0x00 | 0x01 | 0x08..=0x0C => {}
-            0x20..=0x22 => self.dma = DmaMode::Multiword(mode & 7),
-            0x40..=0x45 => self.dma = DmaMode::Ultra(mode & 7),
-            _ => return false,
-        }
-        true
-    }
-
     /// Whether commands could have led here.
     pub fn is_valid(&self) -> bool {
-        let mode = match self.dma {
-            DmaMode::Multiword(mode) => mode <= 2,
-            DmaMode::Ultra(mode) => mode <= 5,
-        };
-        mode && self.geometry.is_addressable() && Self::is_multiple(self.multiple)
+        self.dma.is_valid() && self.geometry.is_addressable() && Self::is_multiple(self.multiple)
     }
 }

@@ -42,9 +42,10 @@ impl Medium for Unchanging {
 
 fn full_house(bank: &IrqBank) -> Ide {
     let mut ide = Ide::new([bank.line(14), bank.line(15)]);
-    for (slot, sectors) in [(Slot::ALL[0], 500), (Slot::ALL[1], 40), (Slot::ALL[3], 1)] {
+    for (slot, sectors) in [(Slot::ALL[0], 500), (Slot::ALL[1], 40)] {
         ide.attach_disk(slot, Box::new(Unchanging { sectors }), identity(), None).unwrap();
     }
+    ide.attach_cdrom(Slot::ALL[3], Some(Box::new(Unchanging { sectors: 400 })), identity()).unwrap();
     ide
 }
 
@@ -72,12 +73,43 @@ fn issue(ide: &mut Ide, random: &mut Random, now: GuestTime) -> u64 {
     0
 }
 
+/// A packet command for the CD-ROM drive, or as much of it as the drive takes now.
+fn send_packet(ide: &mut Ide, random: &mut Random, now: GuestTime) -> u64 {
+    const CODES: [u8; 26] = [
+        0x00, 0x03, 0x12, 0x1A, 0x1B, 0x1E, 0x25, 0x28, 0x28, 0x28, 0x28, 0x2B, 0x42, 0x43, 0x46, 0x4A, 0x51,
+        0x52, 0x5A, 0xA8, 0xAD, 0xB9, 0xBB, 0xBD, 0xBE, 0xFF,
+    ];
+    let base = CHANNEL_STRIDE;
+    let mut packet = [0; 12];
+    packet[0] = CODES[random.below(CODES.len() as u64) as usize];
+    packet[5] = random.below(32) as u8;
+    packet[8] = random.below(32) as u8;
+    for _ in 0..random.below(3) {
+        packet[1 + random.below(11) as usize] = random.next() as u8;
+    }
+    let limit = if random.one_in(2) { 2048 } else { random.value() as u16 };
+    let registers = [
+        (register::DEVICE, 0x10),
+        (register::ERROR, 0),
+        (register::LBA_MID, limit as u8),
+        (register::LBA_HIGH, (limit >> 8) as u8),
+        (register::STATUS, 0xA0),
+    ];
+    ide.write_port(base + CONTROL, AccessSize::Byte, 0, now).unwrap();
+    for (register, value) in registers {
+        ide.write_port(base + u16::from(register), AccessSize::Byte, value.into(), now).unwrap();
+    }
+    ide.write_data_block(ChannelId::Secondary, &packet, now + GuestDuration::from_micros(10)) as u64
+}
+
 crate::conformance::suite!(
     Subject::new(full_house)
         .ports(0x20)
         .timed()
         .action(issue)
         .action(issue)
+        .action(send_packet)
+        .action(send_packet)
         .action(|ide, random, now| {
             let mut buffer = vec![0; random.below(9000) as usize];
             let channel = if random.one_in(2) { ChannelId::Primary } else { ChannelId::Secondary };
@@ -92,6 +124,13 @@ crate::conformance::suite!(
         .action(|ide, _, _| {
             ide.take_reports();
             0
+        })
+        .action(|ide, random, _| {
+            let disc = Box::new(Unchanging { sectors: 400 });
+            match ide.eject_disc(Slot::ALL[3], random.one_in(4)) {
+                Ok(_) => ide.insert_disc(Slot::ALL[3], disc).is_ok() as u64,
+                Err(_) => 2,
+            }
         })
 );
 

@@ -1,5 +1,6 @@
 //! Tests of the controller and its drives, each named after the behaviour that the standard documents.
 
+mod cdrom;
 mod disk;
 mod drives;
 mod hostile;
