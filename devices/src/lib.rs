@@ -28,6 +28,7 @@ pub mod pit;
 pub mod post_code;
 pub mod ps2;
 pub mod reset;
+pub mod rtc;
 pub mod state;
 pub mod time;
 pub mod uart;
