@@ -152,8 +152,11 @@ fn mov_mem_imm<T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
 fn extend<const SIGNED: bool>(i: &Instruction) -> Handler {
     let memory = i.op1_kind() == OpKind::Memory;
     match (operand_size(i, 0), operand_size(i, 1), memory) {
-        (2, _, false) => extend_reg::<SIGNED, u16, u8>,
-        (2, _, true) => extend_mem::<SIGNED, u16, u8>,
+        (2, 1, false) => extend_reg::<SIGNED, u16, u8>,
+        (2, 1, true) => extend_mem::<SIGNED, u16, u8>,
+        // To the same size: a plain move, which 0F B7 and 0F BF with a 16-bit operand size still encode.
+        (2, _, false) => extend_reg::<SIGNED, u16, u16>,
+        (2, _, true) => extend_mem::<SIGNED, u16, u16>,
         (4, 1, false) => extend_reg::<SIGNED, u32, u8>,
         (4, 1, true) => extend_mem::<SIGNED, u32, u8>,
         (4, _, false) => extend_reg::<SIGNED, u32, u16>,

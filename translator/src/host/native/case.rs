@@ -27,8 +27,12 @@ pub mod sreg {
     pub const GS: usize = 5;
 }
 
-/// EFLAGS bits that a case may choose: status flags, DF, NT, AC and ID. IF reads as 1 and IOPL as 0.
-pub const EFLAGS_MASK: u32 = 0x24_4CD5;
+/// EFLAGS bits that a case may choose: status flags, DF and AC. IF is set, all others are clear.
+pub const EFLAGS_IN: u32 = 0x4_0CD5;
+
+/// EFLAGS bits that an outcome shows: besides [`EFLAGS_IN`] and [`EFLAGS_FIXED`] NT and ID, which an
+/// instruction may set. TF and RF are left out: the way of stopping and the exception have set them.
+pub const EFLAGS_OUT: u32 = EFLAGS_IN | EFLAGS_FIXED | 0x20_4000;
 
 /// EFLAGS bits that are set in every case: bit 1, and IF.
 pub const EFLAGS_FIXED: u32 = 0x202;
@@ -149,9 +153,9 @@ pub struct State {
     pub gpr: [u32; 8],
     /// Instruction pointer: an offset in CS.
     pub eip: u32,
-    /// Flags. On the way in, only [`EFLAGS_MASK`] counts; [`EFLAGS_FIXED`] is always set.
+    /// Flags. On the way in, [`EFLAGS_IN`] counts; on the way out, [`EFLAGS_OUT`] is there.
     pub eflags: u32,
-    /// Segment selectors, see [`sreg`].
+    /// Segment selectors, see [`sreg`]. A null selector is 0: its RPL does not survive an interrupt.
     pub selectors: [u16; 6],
     /// x87, MMX and SSE.
     pub fx: FxImage,

@@ -5,15 +5,17 @@
 //! to a small region below 4 GiB, and limits, wrap-around, expand-down segments and selector loads behave as
 //! silicon has them. [`layout`] describes what the guest finds there, [`State`] what goes in and comes out.
 //!
-//! An instruction that falls through ends at a far jump behind it; branches, and instructions at the very end
-//! of the code page, run with TF set. A repeated string instruction runs to its end in both cases. Faults
-//! come back through signals. See [`NativeProcessor::run`] for what is refused.
+//! An instruction that falls through ends at a far jump behind it, a branch to a known target at the `HLT` that
+//! fills the rest of the page. Other branches, and instructions at the very end of the page, run with TF set. A
+//! repeated string instruction runs to its end in any case. Faults come back through signals. See
+//! [`NativeProcessor::run`] for what is refused.
 
 mod case;
 pub mod layout;
 
 pub use case::{
-    EFLAGS_FIXED, EFLAGS_MASK, Ending, FxImage, MXCSR_MASK, NativeCase, NativeOutcome, State, gpr, sreg,
+    EFLAGS_FIXED, EFLAGS_IN, EFLAGS_OUT, Ending, FxImage, MXCSR_MASK, NativeCase, NativeOutcome, State, gpr,
+    sreg,
 };
 use std::io;
 

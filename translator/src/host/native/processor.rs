@@ -7,8 +7,8 @@ use super::memory::GuestMemory;
 use super::screen::{Stop, far_jump, screen};
 use super::signal::{Crossing, USER_CS};
 use super::{
-    EFLAGS_FIXED, EFLAGS_MASK, Ending, FxImage, MXCSR_MASK, NativeCase, NativeOutcome, Refused, State,
-    Unsupported, sreg,
+    EFLAGS_FIXED, EFLAGS_IN, EFLAGS_OUT, Ending, FxImage, MXCSR_MASK, NativeCase, NativeOutcome, Refused,
+    State, Unsupported, sreg,
 };
 
 const TF: u32 = 1 << 8;
@@ -64,9 +64,6 @@ impl NativeProcessor {
     }
 
     /// Runs one instruction.
-    ///
-    /// The instruction sees EFLAGS with IF set, IOPL 0, and TF clear unless it is a branch. EFLAGS of the outcome
-    /// omit TF and RF, which the way of stopping and the exception have set.
     ///
     /// # Errors
     ///
@@ -142,13 +139,10 @@ impl NativeProcessor {
         if state.fx.mxcsr() & !MXCSR_MASK != 0 {
             return Err(Refused::Mxcsr);
         }
-        let holds = |register: usize, selector: u16| {
-            let null = selector & !3 == 0;
-            match (register, self.segment(selector)) {
-                (sreg::CS, segment) => segment.is_some_and(Segment::is_code),
-                (sreg::SS, segment) => segment.is_some_and(Segment::is_stack),
-                (_, segment) => null || segment.is_some_and(Segment::is_readable),
-            }
+        let holds = |register: usize, selector: u16| match (register, self.segment(selector)) {
+            (sreg::CS, segment) => segment.is_some_and(Segment::is_code),
+            (sreg::SS, segment) => segment.is_some_and(Segment::is_stack),
+            (_, segment) => selector == 0 || segment.is_some_and(Segment::is_readable),
         };
         let all = state.selectors.iter().enumerate().all(|(register, &selector)| holds(register, selector));
         if all { Ok(()) } else { Err(Refused::Selector) }
@@ -160,7 +154,7 @@ fn fill(context: &mut Context, before: &State, stop: Stop) {
         Stop::FarJump => (false, false),
         Stop::SingleStep { repeats } => (true, repeats),
     };
-    let eflags = before.eflags & EFLAGS_MASK | EFLAGS_FIXED | if single_step { TF } else { 0 };
+    let eflags = before.eflags & EFLAGS_IN | EFLAGS_FIXED | if single_step { TF } else { 0 };
     let State { gpr, eip, eflags: _, selectors, fx, window: _ } = before;
     context.fx.0.copy_from_slice(&fx.0);
     context.fx.0[FxImage::VISIBLE_BYTES..].fill(0);
@@ -177,7 +171,10 @@ fn fill(context: &mut Context, before: &State, stop: Stop) {
 fn drain(context: &Context, after: &mut State) {
     let State { gpr, eip: _, eflags, selectors, fx, window: _ } = after;
     *gpr = context.gpr;
-    *eflags = context.rflags as u32 & EFLAGS_MASK | EFLAGS_FIXED;
+    *eflags = context.rflags as u32 & EFLAGS_OUT;
     *selectors = [context.es, context.cs, context.ss, context.ds, context.fs, context.gs];
+    for selector in selectors.iter_mut().filter(|selector| **selector <= 3) {
+        *selector = 0;
+    }
     fx.0[..FxImage::VISIBLE_BYTES].copy_from_slice(&context.fx.0[..FxImage::VISIBLE_BYTES]);
 }
