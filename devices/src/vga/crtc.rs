@@ -26,7 +26,7 @@ const START_ADDRESS_LOW: usize = 0x0D;
 const CURSOR_LOCATION_HIGH: usize = 0x0E;
 const CURSOR_LOCATION_LOW: usize = 0x0F;
 const VERTICAL_RETRACE_START: usize = 0x10;
-pub(super) const VERTICAL_RETRACE_END: usize = 0x11;
+const VERTICAL_RETRACE_END: usize = 0x11;
 const VERTICAL_DISPLAY_END: usize = 0x12;
 const OFFSET: usize = 0x13;
 const UNDERLINE_LOCATION: usize = 0x14;
@@ -72,6 +72,14 @@ impl Crtc {
             (true, _) => 0,
         };
         self.registers[i] = register & !writable | value & writable;
+    }
+
+    /// The selected register has to do with timing or the vertical interrupt.
+    pub fn times(&self) -> bool {
+        let timing = HORIZONTAL_TOTAL..=OVERFLOW;
+        let others = [VERTICAL_RETRACE_START, VERTICAL_RETRACE_END, VERTICAL_DISPLAY_END, MODE_CONTROL];
+        let index = usize::from(self.index);
+        timing.contains(&index) || others.contains(&index)
     }
 
     fn at(&self, register: usize) -> u32 {

@@ -13,10 +13,15 @@
 //! | `render`, `frame` | the picture in colours |
 //! | `text`, `cp437` | the picture as characters |
 //!
-//! Quirks: a picture is rendered from the registers of one moment, so that changes while the beam runs down the
-//! screen do not show; blanking (CR2, CR3, CR15h, CR16h), shift load (SR1 bits 2 and 4) and memory size (SR4
-//! bit 1) have no effect; nine-dot characters are for text, graphics modes are eight dots wide; the palette does
-//! not apply to eight-bit PELs.
+//! Quirks:
+//! - A picture is rendered from the registers of one moment; changes while the beam runs down the screen do not
+//!   show.
+//! - Blanking (CR2, CR3, CR15h, CR16h), shift load (SR1 bits 2 and 4) and memory size (SR4 bit 1) have no effect.
+//! - Nine-dot characters are for text; graphics modes are eight dots wide.
+//! - The palette does not apply to eight-bit PELs.
+//! - With blinking on in a graphics mode, PELs lose bit 3 for half of the time.
+//! - Switch sense finds a colour display whatever the DAC puts out.
+//! - A VBE mode has 60 frames a second, whatever the CRTC says.
 
 mod attribute;
 mod cp437;
@@ -352,10 +357,14 @@ impl Vga {
             }
             0x3D4 => self.crtc.set_index(value),
             0x3D5 => {
-                self.sync_interrupt(now);
-                self.crtc.write(value);
-                self.sync_raster(now);
-                self.sync_interrupt(now);
+                if self.crtc.times() {
+                    self.sync_interrupt(now);
+                    self.crtc.write(value);
+                    self.sync_raster(now);
+                    self.sync_interrupt(now);
+                } else {
+                    self.crtc.write(value);
+                }
                 self.shown.registers_changed();
             }
             // Bits 1-0 go to the feature connector.

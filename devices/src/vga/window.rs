@@ -262,10 +262,12 @@ impl Mmio for Vga {
                 self.latches = u32::from_le_bytes(self.vram.read(last));
                 Ok(self.read_linear(start, size))
             }
-            (Route::Text, AccessSize::Word) if at & 1 == 0 => {
-                let address = at | self.odd_even_page();
-                self.latches = self.vram.cell(address);
-                Ok(self.latches & 0xFFFF)
+            (Route::Text, AccessSize::Word | AccessSize::Dword) if at & 1 == 0 => {
+                let page = self.odd_even_page();
+                Ok((0..bytes).step_by(2).fold(0, |value, i| {
+                    self.latches = self.vram.cell((at + i) | page);
+                    value | (self.latches & 0xFFFF) << (8 * i)
+                }))
             }
             (Route::Text | Route::Planes, _) => {
                 Ok((0..bytes).fold(0, |value, i| value | u32::from(self.read_byte(at + i)) << (8 * i)))
@@ -289,8 +291,11 @@ impl Mmio for Vga {
             (Route::Closed, _) => return Err(IoError::NoSuchRegister),
             (Route::Banked(start), _) => self.write_linear(start + at as usize, size, value),
             (Route::Chained, _) => self.write_linear(at as usize, size, value),
-            (Route::Text, AccessSize::Word) if at & 1 == 0 => {
-                self.vram.set_text(at | self.odd_even_page(), value as u16);
+            (Route::Text, AccessSize::Word | AccessSize::Dword) if at & 1 == 0 => {
+                let page = self.odd_even_page();
+                for i in (0..bytes).step_by(2) {
+                    self.vram.set_text((at + i) | page, (value >> (8 * i)) as u16);
+                }
             }
             (Route::Text, AccessSize::Byte) => {
                 let address = at & !1 | self.odd_even_page();

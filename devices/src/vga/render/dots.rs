@@ -1,4 +1,4 @@
-//! VGA modes: the maps become PELs by the shift registers or the character generator, PELs colours.
+//! Graphics modes of the VGA: the maps become PELs by the shift registers, PELs colours.
 
 use super::super::Vga;
 use super::super::frame::Frame;
@@ -8,10 +8,10 @@ use super::Blink;
 use std::ops::Range;
 
 /// PELs of the longest line and of one more character, of which panning shows a part.
-const LONGEST_LINE: usize = 257 * 9;
+const LONGEST_LINE: usize = 257 * 8;
 
 /// The bits of a byte, bit 7 first, as eight bytes of 0 or 1.
-pub(super) const BITS: [u64; 256] = {
+const BITS: [u64; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -90,61 +90,6 @@ impl Vga {
                 paint(frame.line_mut(y), &pels, line, |pel| colors[usize::from(pel & kept)]);
             }
         }
-    }
-
-    pub(super) fn render_text(
-        &self,
-        scanout: &Scanout<'_>,
-        blink: Blink,
-        frame: &mut Frame,
-        lines: Range<u32>,
-    ) {
-        let mut pels = [0; LONGEST_LINE];
-        let colors = self.colors_4();
-        let cursor = (self.crtc.cursor_on() && blink.cursor_shown).then(|| self.crtc.cursor_location());
-        let cursor_rows = self.crtc.cursor_rows();
-        let width = scanout.cell_width as usize;
-        for y in lines {
-            let line = scanout.line(y);
-            let cursor = cursor.filter(|_| cursor_rows.contains(&line.row_scan));
-            for (column, pels) in (0..=scanout.columns).zip(pels.chunks_exact_mut(width)) {
-                let under_cursor = cursor == Some(scanout.counter(line, column));
-                let [character, attribute, ..] = self.vram.cell(scanout.address(line, column)).to_le_bytes();
-                let dots = self.character_dots(character, attribute, line.row_scan, blink, under_cursor);
-                let (foreground, background) = self.text_colors(attribute);
-                for (i, pel) in pels.iter_mut().enumerate() {
-                    *pel = if dots >> (8 - i) & 1 != 0 { foreground } else { background };
-                }
-            }
-            paint(frame.line_mut(y), &pels, line, |pel| colors[usize::from(pel)]);
-        }
-    }
-
-    /// Nine dots of a character on a row scan, leftmost in bit 8.
-    fn character_dots(&self, character: u8, attribute: u8, row_scan: u32, blink: Blink, cursor: bool) -> u16 {
-        const ALL: u16 = 0x1FF;
-        if cursor {
-            return ALL;
-        }
-        if self.attribute.blink() && attribute & 0x80 != 0 && !blink.attribute_shown {
-            return 0;
-        }
-        // IBM PS/2 Hardware Interface Technical Reference, "Underline Location Register": foreground 1 or 9
-        // on background 0.
-        if attribute & 0x77 == 0x01 && row_scan == self.crtc.underline_location() {
-            return ALL;
-        }
-        let font = u32::from(self.sequencer.font(attribute & 0x08 != 0));
-        let glyph = u16::from(self.vram.font_byte(font + u32::from(character) * 32 + row_scan));
-        let ninth =
-            if self.attribute.line_graphics() && (0xC0..=0xDF).contains(&character) { glyph & 1 } else { 0 };
-        glyph << 1 | ninth
-    }
-
-    /// Foreground and background.
-    fn text_colors(&self, attribute: u8) -> (u8, u8) {
-        let background = if self.attribute.blink() { attribute >> 4 & 7 } else { attribute >> 4 };
-        (attribute & 0x0F, background)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The picture in colours, and which of it changed.
 
+mod characters;
 mod dots;
 mod surface;
 
