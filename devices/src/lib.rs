@@ -20,11 +20,14 @@ pub mod access;
 pub mod backend;
 #[cfg(test)]
 mod conformance;
+pub mod debug_exit;
+pub mod debugcon;
 pub mod dma;
 pub mod ide;
 pub mod irq;
 pub mod pic;
 pub mod pit;
+pub mod port92;
 pub mod post_code;
 pub mod ps2;
 pub mod reset;
