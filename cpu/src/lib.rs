@@ -17,4 +17,5 @@ pub mod flat;
 pub mod icache;
 pub mod mmu;
 pub mod run;
+pub mod softfloat;
 pub mod state;
