@@ -2,5 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod flat;
 pub mod image;
+pub mod memmap;

@@ -1,0 +1,266 @@
+//! Guest programs for benchmarks: boot sectors that run a loop and end the run.
+//!
+//! Each is a flat image that any PC emulator can boot. It does a given number of iterations and then ends the run
+//! in the ways that different programs understand: the debug-exit port F4h, the word "Shutdown" on Bochs's port
+//! 8900h.
+
+use iced_x86::IcedError;
+use iced_x86::code_asm::*;
+
+/// Where boot sectors are loaded.
+const ORIGIN: u64 = 0x7C00;
+
+/// A program: writes its loop, which counts EBP down to zero, once.
+type Body = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+
+/// A guest program.
+#[derive(Clone, Copy)]
+pub struct Guest {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it exercises.
+    pub about: &'static str,
+    mode: Mode,
+    body: Body,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Real,
+    Flat,
+    Paged,
+}
+
+/// All guest programs.
+pub const GUESTS: &[Guest] = &[
+    Guest { name: "real16", about: "16-bit code: arithmetic, memory, LOOP", mode: Mode::Real, body: real16 },
+    Guest { name: "loop32", about: "32-bit registers only", mode: Mode::Flat, body: loop32 },
+    Guest {
+        name: "sieve32",
+        about: "32-bit sieve of Eratosthenes: bytes in memory",
+        mode: Mode::Flat,
+        body: sieve32,
+    },
+    Guest {
+        name: "calls32",
+        about: "32-bit recursive Fibonacci: CALL, RET, stack",
+        mode: Mode::Flat,
+        body: calls32,
+    },
+    Guest {
+        name: "paged32",
+        about: "the sieve and a string copy under 4-KiB paging",
+        mode: Mode::Paged,
+        body: paged32,
+    },
+];
+
+impl Guest {
+    /// The program's 512-byte boot sector, doing `iterations` rounds of its loop.
+    pub fn image(&self, iterations: u32) -> Result<Vec<u8>, IcedError> {
+        let mut sector = match self.mode {
+            Mode::Real => self.real_image(iterations)?,
+            Mode::Flat | Mode::Paged => self.protected_image(iterations)?,
+        };
+        assert!(sector.len() <= 510, "{} has {} bytes, a boot sector holds 510", self.name, sector.len());
+        sector.resize(510, 0);
+        sector.extend([0x55, 0xAA]);
+        Ok(sector)
+    }
+
+    fn real_image(&self, iterations: u32) -> Result<Vec<u8>, IcedError> {
+        let mut a = CodeAssembler::new(16)?;
+        a.xor(ax, ax)?;
+        a.mov(ds, ax)?;
+        a.mov(es, ax)?;
+        a.mov(ss, ax)?;
+        a.mov(sp, ORIGIN as u32 as i32)?;
+        a.mov(ebp, iterations)?;
+        self.rounds(&mut a)?;
+        a.assemble(ORIGIN)
+    }
+
+    fn protected_image(&self, iterations: u32) -> Result<Vec<u8>, IcedError> {
+        // A 16-bit head enters protected mode and jumps to the 32-bit part behind it.
+        const HEAD: u64 = 0x40;
+        const GDT: u64 = HEAD - 24;
+        let mut a = CodeAssembler::new(16)?;
+        a.cli()?;
+        a.xor(ax, ax)?;
+        a.mov(ds, ax)?;
+        a.lgdt(dword_ptr(ORIGIN + GDT))?;
+        a.mov(eax, cr0)?;
+        a.or(al, 1)?;
+        a.mov(cr0, eax)?;
+        let mut image = a.assemble(ORIGIN)?;
+        let entry = (ORIGIN + HEAD) as u16;
+        image.push(0xEA); // JMP FAR 8:entry, which the assembler has no name for.
+        image.extend(entry.to_le_bytes());
+        image.extend(8u16.to_le_bytes());
+        assert!(image.len() <= GDT as usize, "the head runs into its table");
+        image.resize(GDT as usize, 0);
+        // The null descriptor's place holds the pseudo-descriptor for LGDT.
+        image.extend(23u16.to_le_bytes());
+        image.extend(((ORIGIN + GDT) as u32).to_le_bytes());
+        image.extend([0, 0]);
+        image.extend(0x00CF_9B00_0000_FFFFu64.to_le_bytes());
+        image.extend(0x00CF_9300_0000_FFFFu64.to_le_bytes());
+
+        let mut a = CodeAssembler::new(32)?;
+        a.mov(eax, 0x10)?;
+        a.mov(ds, eax)?;
+        a.mov(es, eax)?;
+        a.mov(ss, eax)?;
+        a.mov(esp, ORIGIN as u32)?;
+        if self.mode == Mode::Paged {
+            enable_paging(&mut a)?;
+        }
+        a.mov(ebp, iterations)?;
+        self.rounds(&mut a)?;
+        image.extend(a.assemble(ORIGIN + HEAD)?);
+        Ok(image)
+    }
+
+    /// The loop over EBP, and the end of the run.
+    fn rounds(&self, a: &mut CodeAssembler) -> Result<(), IcedError> {
+        let mut again = a.create_label();
+        let mut done = a.create_label();
+        a.set_label(&mut again)?;
+        a.test(ebp, ebp)?;
+        a.je(done)?;
+        (self.body)(a)?;
+        a.dec(ebp)?;
+        a.jmp(again)?;
+        a.set_label(&mut done)?;
+        a.mov(al, 0)?;
+        a.out(0xF4, al)?;
+        a.mov(dx, 0x8900)?;
+        for c in *b"Shutdown" {
+            a.mov(al, c as u32)?;
+            a.out(dx, al)?;
+        }
+        let mut halt = a.create_label();
+        a.set_label(&mut halt)?;
+        a.hlt()?;
+        a.jmp(halt)
+    }
+}
+
+/// Page tables at 1 MiB that map the first 8 MiB to themselves by 4-KiB pages.
+fn enable_paging(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const DIRECTORY: u32 = 0x10_0000;
+    const TABLES: u32 = DIRECTORY + 0x1000;
+    a.cld()?;
+    a.mov(edi, DIRECTORY)?;
+    a.mov(ecx, 0x400)?;
+    a.xor(eax, eax)?;
+    a.rep().stosd()?;
+    a.mov(dword_ptr(DIRECTORY), TABLES | 7)?;
+    a.mov(dword_ptr(DIRECTORY + 4), TABLES + 0x1000 | 7)?;
+    a.mov(edi, TABLES)?;
+    a.mov(ecx, 0x800)?;
+    a.mov(eax, 7)?;
+    let mut fill = a.create_label();
+    a.set_label(&mut fill)?;
+    a.stosd()?;
+    a.add(eax, 0x1000)?;
+    a.loop_(fill)?;
+    a.mov(eax, DIRECTORY)?;
+    a.mov(cr3, eax)?;
+    a.mov(eax, cr0)?;
+    a.or(eax, 0x8000_0000u32 as i32)?;
+    a.mov(cr0, eax)
+}
+
+fn real16(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(cx, 20_000)?;
+    a.mov(si, 0x1000)?;
+    let mut l = a.create_label();
+    a.set_label(&mut l)?;
+    a.mov(al, byte_ptr(si))?;
+    a.add(al, cl)?;
+    a.mov(byte_ptr(si), al)?;
+    a.inc(si)?;
+    a.and(si, 0x1FFF)?;
+    a.or(si, 0x1000)?;
+    a.loop_(l)
+}
+
+fn loop32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(ecx, 100_000)?;
+    let mut l = a.create_label();
+    a.set_label(&mut l)?;
+    a.add(eax, ecx)?;
+    a.xor(ebx, eax)?;
+    a.lea(edx, ptr(ebx + eax * 2 + 5))?;
+    a.dec(ecx)?;
+    a.jne(l)
+}
+
+/// Where the sieve's array lies.
+const SIEVE: u32 = 0x20_0000;
+const SIEVE_SIZE: u32 = 100_000;
+
+fn sieve32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(edi, SIEVE)?;
+    a.mov(ecx, SIEVE_SIZE)?;
+    let mut fill = a.create_label();
+    a.set_label(&mut fill)?;
+    a.mov(byte_ptr(edi), 1)?;
+    a.inc(edi)?;
+    a.dec(ecx)?;
+    a.jne(fill)?;
+    a.mov(esi, 2)?;
+    let (mut outer, mut inner, mut next) = (a.create_label(), a.create_label(), a.create_label());
+    a.set_label(&mut outer)?;
+    a.cmp(byte_ptr(esi + SIEVE), 0)?;
+    a.je(next)?;
+    a.lea(eax, ptr(esi + esi))?;
+    a.set_label(&mut inner)?;
+    a.cmp(eax, SIEVE_SIZE)?;
+    a.jae(next)?;
+    a.mov(byte_ptr(eax + SIEVE), 0)?;
+    a.add(eax, esi)?;
+    a.jmp(inner)?;
+    a.set_label(&mut next)?;
+    a.inc(esi)?;
+    a.cmp(esi, 320)?;
+    a.jb(outer)
+}
+
+fn calls32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let (mut fib, mut small, mut end) = (a.create_label(), a.create_label(), a.create_label());
+    a.mov(eax, 20)?;
+    a.call(fib)?;
+    a.jmp(end)?;
+    a.set_label(&mut fib)?;
+    a.cmp(eax, 2)?;
+    a.jb(small)?;
+    a.push(eax)?;
+    a.dec(eax)?;
+    a.call(fib)?;
+    a.xchg(dword_ptr(esp), eax)?;
+    a.sub(eax, 2)?;
+    a.call(fib)?;
+    a.pop(edx)?;
+    a.add(eax, edx)?;
+    a.set_label(&mut small)?;
+    a.ret()?;
+    a.set_label(&mut end)?;
+    a.nop()
+}
+
+fn paged32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    sieve32(a)?;
+    a.mov(esi, SIEVE)?;
+    a.mov(edi, SIEVE + 0x10_0000)?;
+    a.mov(ecx, SIEVE_SIZE / 4)?;
+    let mut copy = a.create_label();
+    a.set_label(&mut copy)?;
+    a.mov(eax, dword_ptr(esi))?;
+    a.mov(dword_ptr(edi), eax)?;
+    a.add(esi, 4)?;
+    a.add(edi, 4)?;
+    a.dec(ecx)?;
+    a.jne(copy)
+}
