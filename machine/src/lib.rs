@@ -2,7 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod clock;
+pub mod config;
 pub mod flat;
+pub mod guest_memory;
 pub mod image;
+pub mod machine;
 pub mod memmap;
+pub mod ports;
+mod router;

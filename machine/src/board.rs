@@ -1,0 +1,232 @@
+//! The board: the devices of the PC, how they are wired, and their common clock.
+
+use crate::clock::Clock;
+use crate::memmap::MemoryMap;
+use crate::ports::{PortDevice, PortMap};
+use idem86_cpu::bus::{PageKind, Work};
+use idem86_devices::access::PortIo;
+use idem86_devices::dma::Dma;
+use idem86_devices::ide::Ide;
+use idem86_devices::irq::IrqBank;
+use idem86_devices::pic::Pic;
+use idem86_devices::pit::Pit;
+use idem86_devices::post_code::PostCode;
+use idem86_devices::ps2::Ps2Controller;
+use idem86_devices::reset::Reset;
+use idem86_devices::rtc::{CivilDateTime, Rtc};
+use idem86_devices::time::{GuestTime, Timed};
+use idem86_devices::uart::{Pace, Uart};
+use idem86_devices::vga::Vga;
+
+/// The ISA interrupt lines, by what a PC uses them for.
+mod irq {
+    pub const TIMER: u8 = 0;
+    pub const KEYBOARD: u8 = 1;
+    /// Line 2 is the cascade; what the XT had there is on line 9.
+    pub const VERTICAL_RETRACE: u8 = 9;
+    pub const COM_EVEN: u8 = 3;
+    pub const COM_ODD: u8 = 4;
+    pub const CLOCK: u8 = 8;
+    pub const MOUSE: u8 = 12;
+    pub const IDE: [u8; 2] = [14, 15];
+}
+
+/// The port at which our firmware calls its services. No PC has a device there.
+pub const FIRMWARE_TRAP: u16 = 0xEA;
+
+/// The devices and their wiring.
+pub struct Board {
+    /// Guest time.
+    pub clock: Clock,
+    /// Physical memory.
+    pub memory: MemoryMap,
+    pub(crate) ports: PortMap,
+    /// Interrupt lines 0 to 15.
+    pub irqs: IrqBank,
+    /// 8259A pair.
+    pub pic: Pic,
+    /// 8254 timer.
+    pub pit: Pit,
+    /// Real-time clock.
+    pub rtc: Rtc,
+    /// Keyboard controller with keyboard and mouse.
+    pub ps2: Ps2Controller,
+    /// DMA controllers.
+    pub dma: Dma,
+    /// POST code latch.
+    pub post_code: PostCode,
+    /// COM1 to COM4.
+    pub com: [Uart; 4],
+    /// IDE channels.
+    pub ide: Ide,
+    /// Display.
+    pub vga: Vga,
+    /// The next moment at which a device acts by itself.
+    pub(crate) deadline: GuestTime,
+    /// What the next look at the pins will report once.
+    pub(crate) signals: Signals,
+    /// Writes to RAM that lies under ROM for reads, in order.
+    pub(crate) write_only: Vec<(u64, u8)>,
+    /// Accesses that nobody answered.
+    pub unclaimed: u64,
+}
+
+/// Events between devices and run loop.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signals {
+    /// The run is to be interrupted: a deadline moved, or the run loop has something to do.
+    pub pause: bool,
+    /// The memory map changed.
+    pub remapped: bool,
+    /// The processor is to be reset.
+    pub reset: bool,
+    /// The firmware called a service.
+    pub firmware: bool,
+}
+
+impl Board {
+    /// A board just switched on at `start`, with nothing in its drives.
+    pub fn new(memory: MemoryMap, clock: Clock, start: CivilDateTime, pace: Pace) -> Self {
+        let irqs = IrqBank::new();
+        let line = |n| irqs.line(n);
+        let com =
+            [irq::COM_ODD, irq::COM_EVEN, irq::COM_ODD, irq::COM_EVEN].map(|n| Uart::new(line(n), pace));
+        let mut ports = PortMap::default();
+        ports.put(PortDevice::Pic, Pic::PORTS);
+        ports.put(PortDevice::Pit, Pit::PORTS);
+        ports.put(PortDevice::Rtc, Rtc::PORTS);
+        ports.put(PortDevice::Ps2, Ps2Controller::PORTS);
+        ports.put(PortDevice::Dma, Dma::PORTS);
+        ports.put(PortDevice::PostCode, PostCode::PORTS);
+        let coms = [PortDevice::Com1, PortDevice::Com2, PortDevice::Com3, PortDevice::Com4];
+        for (device, range) in coms.into_iter().zip(Uart::COM_PORTS) {
+            ports.put(device, &[range]);
+        }
+        ports.put(PortDevice::Ide, Ide::PRIMARY_PORTS);
+        ports.put(PortDevice::Ide, Ide::SECONDARY_PORTS);
+        ports.put(PortDevice::Vga, Vga::PORTS);
+        Board {
+            clock,
+            memory,
+            ports,
+            pic: Pic::new(irqs.inputs(0)),
+            pit: Pit::new(line(irq::TIMER)),
+            rtc: Rtc::new(line(irq::CLOCK), start),
+            ps2: Ps2Controller::new(line(irq::KEYBOARD), line(irq::MOUSE)),
+            dma: Dma::new(),
+            post_code: PostCode::default(),
+            com,
+            ide: Ide::new(irq::IDE.map(line)),
+            vga: Vga::new(line(irq::VERTICAL_RETRACE)),
+            irqs: irqs.clone(),
+            deadline: GuestTime::ZERO,
+            signals: Signals::default(),
+            write_only: Vec::new(),
+            unclaimed: 0,
+        }
+    }
+
+    /// The device behind a port.
+    pub(crate) fn port_device(&mut self, device: PortDevice) -> Option<&mut dyn PortIo> {
+        let [com1, com2, com3, com4] = &mut self.com;
+        Some(match device {
+            PortDevice::Pic => &mut self.pic,
+            PortDevice::Pit => &mut self.pit,
+            PortDevice::Rtc => &mut self.rtc,
+            PortDevice::Ps2 => &mut self.ps2,
+            PortDevice::Dma => &mut self.dma,
+            PortDevice::PostCode => &mut self.post_code,
+            PortDevice::Com1 => com1,
+            PortDevice::Com2 => com2,
+            PortDevice::Com3 => com3,
+            PortDevice::Com4 => com4,
+            PortDevice::Ide => &mut self.ide,
+            PortDevice::Vga => &mut self.vga,
+            PortDevice::None | PortDevice::FirmwareTrap => return None,
+        })
+    }
+
+    /// All devices that act by themselves.
+    fn timed(&mut self) -> [&mut dyn Timed; 9] {
+        let [com1, com2, com3, com4] = &mut self.com;
+        [&mut self.pit, &mut self.rtc, &mut self.ps2, com1, com2, com3, com4, &mut self.ide, &mut self.vga]
+    }
+
+    /// All devices, for RESET.
+    fn resettable(&mut self) -> [&mut dyn Reset; 12] {
+        let [com1, com2, com3, com4] = &mut self.com;
+        [
+            &mut self.pic,
+            &mut self.pit,
+            &mut self.rtc,
+            &mut self.ps2,
+            &mut self.dma,
+            &mut self.post_code,
+            com1,
+            com2,
+            com3,
+            com4,
+            &mut self.ide,
+            &mut self.vga,
+        ]
+    }
+
+    /// RESET of everything but the processor.
+    pub fn reset(&mut self) {
+        for device in self.resettable() {
+            device.reset();
+        }
+        self.memory.set_shadow(Default::default());
+        self.write_only.clear();
+        self.deadline = GuestTime::ZERO;
+        self.signals = Signals { remapped: true, ..Signals::default() };
+    }
+
+    /// Guest time when `work` was retired.
+    pub fn now(&self, work: Work) -> GuestTime {
+        self.clock.time(work)
+    }
+
+    /// Brings every device up to `now` and finds out when the next one will act.
+    pub fn advance(&mut self, now: GuestTime) {
+        let mut next = GuestTime::MAX;
+        for device in self.timed() {
+            if device.next_event().is_some_and(|at| at <= now) {
+                device.advance(now);
+            }
+            if let Some(at) = device.next_event() {
+                next = next.min(at);
+            }
+        }
+        self.deadline = next;
+    }
+
+    /// `device` was accessed: if it now wants to act earlier than anyone did, the run is cut short.
+    pub(crate) fn note_deadline(&mut self, device: PortDevice) {
+        let [com1, com2, com3, com4] = &self.com;
+        let timed: &dyn Timed = match device {
+            PortDevice::Pit => &self.pit,
+            PortDevice::Rtc => &self.rtc,
+            PortDevice::Ps2 => &self.ps2,
+            PortDevice::Com1 => com1,
+            PortDevice::Com2 => com2,
+            PortDevice::Com3 => com3,
+            PortDevice::Com4 => com4,
+            PortDevice::Ide => &self.ide,
+            PortDevice::Vga => &self.vga,
+            PortDevice::None
+            | PortDevice::Pic
+            | PortDevice::Dma
+            | PortDevice::PostCode
+            | PortDevice::FirmwareTrap => return,
+        };
+        if timed.next_event().is_some_and(|at| at < self.deadline) {
+            self.signals.pause = true;
+        }
+    }
+
+    /// What stands behind a page of physical memory.
+    pub fn page(&self, page: u64) -> PageKind {
+        self.memory.page(page)
+    }
+}

@@ -1,0 +1,195 @@
+//! The machine: processor, board and memory, and the loop that runs them in common guest time.
+
+use crate::board::Board;
+use crate::clock::{Clock, ClockKind};
+use crate::config::{Config, ConfigError, Firmware, IdeDrive};
+use crate::guest_memory::GuestMemory;
+use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
+use idem86_cpu::bus::Work;
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::run::Stop;
+use idem86_cpu::state::eflags::bit;
+use idem86_devices::ide::{ChannelId, Identity, Slot};
+use idem86_devices::time::{GuestDuration, GuestTime};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Why a run came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The time that was asked for has passed.
+    Ran,
+    /// The processor stands still for ever: HLT with interrupts off and nothing to wake it.
+    Stuck,
+    /// A reset, on a machine that was told not to restart.
+    Reset,
+    /// A triple fault, likewise.
+    TripleFault,
+}
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Units of work retired; see [`Work`].
+    pub work: Work,
+    /// Times that the processor was entered.
+    pub runs: u64,
+    /// Resets, triple faults included.
+    pub resets: u64,
+    /// Accesses that no device answered.
+    pub unclaimed: u64,
+}
+
+/// A PC.
+pub struct Machine {
+    /// The processor.
+    pub cpu: Cpu,
+    /// Everything on the bus.
+    pub board: Board,
+    /// RAM and ROMs; see [`MemoryMap`].
+    slab: Vec<u8>,
+    reboot: bool,
+    counters: Counters,
+}
+
+/// The places of IDE drives, in the order of the letters a to d.
+const IDE_SLOTS: [(&str, Slot); 4] = [
+    ("hda", Slot { channel: ChannelId::Primary, is_device_1: false }),
+    ("hdb", Slot { channel: ChannelId::Primary, is_device_1: true }),
+    ("hdc", Slot { channel: ChannelId::Secondary, is_device_1: false }),
+    ("hdd", Slot { channel: ChannelId::Secondary, is_device_1: true }),
+];
+
+impl Machine {
+    /// Builds a machine and switches it on.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let Firmware::Image(bios) = config.firmware;
+        let map = MemoryMap::new(config.memory, bios.len() as u64);
+        let mut slab = vec![0; map.slab() as usize];
+        let bios_at = map.bios_rom() as usize;
+        slab[bios_at..].copy_from_slice(&bios);
+        // The low ROM space ends with the last 128 KiB of the BIOS.
+        let low = map.low_rom() as usize;
+        slab[low..bios_at].fill(0xFF);
+        let tail = bios.len().min(0x2_0000);
+        slab[bios_at - tail..bios_at].copy_from_slice(&bios[bios.len() - tail..]);
+        debug_assert_eq!(bios_at - low, (MEGABYTE - PAM_AREA) as usize);
+        if let Some(rom) = config.vga_bios {
+            slab[low..low + rom.len()].copy_from_slice(&rom);
+        }
+        let mut board = Board::new(map, Clock::new(config.clock), config.start, config.serial_pace);
+        for ((name, slot), drive) in IDE_SLOTS.into_iter().zip(config.ide) {
+            let identity = |model: &str| Identity {
+                serial: format!("IDEM86-{}", name.to_uppercase()),
+                firmware: env!("CARGO_PKG_VERSION").into(),
+                model: model.into(),
+            };
+            let attached = match drive {
+                None => Ok(()),
+                Some(IdeDrive::Disk(medium)) => {
+                    board.ide.attach_disk(slot, medium, identity("idem86 disk"), None)
+                }
+                Some(IdeDrive::Cdrom(medium)) => {
+                    board.ide.attach_cdrom(slot, medium, identity("idem86 CD-ROM"))
+                }
+            };
+            attached.map_err(|e| ConfigError::Drive(name, e))?;
+        }
+        let mut machine =
+            Machine { cpu: Cpu::new(), board, slab, reboot: config.reboot, counters: Counters::default() };
+        machine.board.advance(GuestTime::ZERO);
+        Ok(machine)
+    }
+
+    /// Guest time now.
+    pub fn now(&self) -> GuestTime {
+        self.board.now(self.cpu.work())
+    }
+
+    /// What running cost so far.
+    pub fn counters(&self) -> Counters {
+        Counters { work: self.cpu.work(), unclaimed: self.board.unclaimed, ..self.counters }
+    }
+
+    /// Presses the reset button.
+    pub fn reset(&mut self) {
+        self.board.reset();
+        self.cpu.reset();
+        self.counters.resets += 1;
+    }
+
+    /// Runs until guest time `until`, or until something ends the run earlier. Under the host clock a halted
+    /// processor lets the host sleep.
+    pub fn run_until(&mut self, until: GuestTime) -> Outcome {
+        loop {
+            let now = self.now();
+            self.service(now);
+            if now >= until {
+                return Outcome::Ran;
+            }
+            let deadline = self.board.deadline.min(until);
+            let budget = self.board.clock.budget(self.cpu.work(), deadline);
+            match self.enter(budget) {
+                Stop::Budget | Stop::Pause => {}
+                Stop::Halted => {
+                    if let Some(outcome) = self.idle(until) {
+                        return outcome;
+                    }
+                }
+                Stop::Reset | Stop::Shutdown if !self.reboot => return Outcome::Reset,
+                Stop::Reset => self.reset(),
+                Stop::Shutdown => {
+                    // The chipset answers a shutdown cycle by resetting the processor alone.
+                    self.cpu.reset();
+                    self.counters.resets += 1;
+                }
+            }
+        }
+    }
+
+    /// Lets the processor run.
+    fn enter(&mut self, budget: Work) -> Stop {
+        self.counters.runs += 1;
+        let (before, start) = (self.cpu.work(), Instant::now());
+        let ram = Cell::from_mut(self.slab.as_mut_slice()).as_slice_of_cells();
+        let stop = self.cpu.run(ram, &mut self.board, budget);
+        if self.board.clock.kind() == ClockKind::Host {
+            let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.board.clock.observe(self.cpu.work() - before, GuestDuration::from_nanos(elapsed));
+        }
+        stop
+    }
+
+    /// Brings the devices up to `now` and does what they want done.
+    fn service(&mut self, now: GuestTime) {
+        for (at, value) in std::mem::take(&mut self.board.write_only) {
+            self.slab[at as usize] = value;
+            self.cpu.ram_written(at, 1);
+        }
+        self.board.advance(now);
+    }
+
+    /// The processor waits for an interrupt: lets time pass until the next event.
+    fn idle(&mut self, until: GuestTime) -> Option<Outcome> {
+        let work = self.cpu.work();
+        if !self.cpu.eflags.has(bit::IF) {
+            // Only a non-maskable interrupt or a reset could end this, and no device will raise one by itself.
+            return Some(Outcome::Stuck);
+        }
+        let wake = self.board.deadline.min(until);
+        match self.board.clock.kind() {
+            ClockKind::Virtual => self.board.clock.skip_to(work, wake),
+            ClockKind::Host => {
+                let left = wake.since(self.now()).as_nanos();
+                std::thread::sleep(Duration::from_nanos(left));
+            }
+        }
+        None
+    }
+
+    /// Guest memory, for loading images and looking at what the guest did.
+    pub fn memory(&mut self) -> GuestMemory<'_> {
+        GuestMemory { slab: &mut self.slab, map: &self.board.memory, cpu: &mut self.cpu }
+    }
+}
