@@ -127,20 +127,19 @@ pub trait DmaMemory {
 /// A flat memory for tests: what lies outside reads as ones.
 impl DmaMemory for Vec<u8> {
     fn read(&mut self, from: u64, buffer: &mut [u8]) {
-        for (i, byte) in (0..).zip(buffer) {
-            *byte = index(from, i).and_then(|at| self.get(at)).copied().unwrap_or(0xFF);
-        }
+        buffer.fill(0xFF);
+        let inside = tail(self, from);
+        let count = inside.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&inside[..count]);
     }
 
     fn write(&mut self, to: u64, bytes: &[u8]) {
-        for (i, byte) in (0..).zip(bytes) {
-            if let Some(cell) = index(to, i).and_then(|at| self.get_mut(at)) {
-                *cell = *byte;
-            }
-        }
+        let inside = tail(self, to);
+        let count = inside.len().min(bytes.len());
+        inside[..count].copy_from_slice(&bytes[..count]);
     }
 }
 
-fn index(base: u64, i: u64) -> Option<usize> {
-    usize::try_from(base.checked_add(i)?).ok()
+fn tail(memory: &mut [u8], from: u64) -> &mut [u8] {
+    usize::try_from(from).ok().and_then(|from| memory.get_mut(from..)).unwrap_or_default()
 }
