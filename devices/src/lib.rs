@@ -26,6 +26,7 @@ pub mod dma;
 pub mod fw_cfg;
 pub mod ide;
 pub mod irq;
+pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod port92;
