@@ -32,15 +32,14 @@ pub const WINDOW_BYTES: usize = 2 * PAGE_BYTES as usize;
 /// Linear address of the window in its middle copy: lower page here, upper page right behind.
 pub const WINDOW_LINEAR: u32 = 0x2_F000;
 
-/// Offset of the code page in each code segment; instructions start in
-/// `CODE_OFFSET..CODE_OFFSET + PAGE_BYTES`.
-pub const CODE_OFFSET: u32 = 0x8000;
+/// Linear address of the code page, in which instructions start.
+pub const CODE_LINEAR: u32 = 0x1_8000;
 
-/// Linear base of every code segment.
-pub const CODE_BASE: u32 = 0x1_0000;
+/// Linear base of every code segment among the local descriptors.
+const CODE_BASE: u32 = 0x1_0000;
 
 /// Linear address of the page that leads back to the host.
-pub(super) const EXIT_LINEAR: u32 = 0x5_0000;
+pub(in crate::host::native) const EXIT_LINEAR: u32 = 0x5_0000;
 
 /// A page of storage behind the guest's linear addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +69,7 @@ const fn page(linear: u32, storage: Storage, writable: bool) -> PageMapping {
 
 /// Every page that is present; all others in the region are not.
 pub const PAGES: [PageMapping; 8] = [
-    page(CODE_BASE + CODE_OFFSET, Storage::Code, false),
+    page(CODE_LINEAR, Storage::Code, false),
     page(0x2_0000, Storage::WindowUpper, true),
     page(0x2_E000, Storage::WindowLower, false),
     page(0x2_F000, Storage::WindowLower, true),
@@ -122,6 +121,21 @@ impl Descriptor {
         Self { base, limit, kind, big, present: true }
     }
 
+    /// Whether CS may hold it.
+    pub fn is_code(&self) -> bool {
+        matches!(self.kind, SegmentType::Code { .. }) && self.present
+    }
+
+    /// Whether SS may hold it.
+    pub fn is_stack(&self) -> bool {
+        matches!(self.kind, SegmentType::Data { writable: true, .. }) && self.present
+    }
+
+    /// Whether DS, ES, FS and GS may hold it.
+    pub fn is_readable(&self) -> bool {
+        !matches!(self.kind, SegmentType::Code { readable: false }) && self.present
+    }
+
     /// Whether the limit takes the G flag: it does when it has more than 20 bits.
     pub const fn page_granular(&self) -> bool {
         self.limit > 0xF_FFFF
@@ -149,7 +163,7 @@ impl Descriptor {
     }
 }
 
-/// The segments that a case may name, each a descriptor of [`Segment::descriptor`].
+/// The roles of segments, and the local descriptors that fill them.
 ///
 /// The bases of the data segments differ, so that a wrong default segment or a lost override shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -200,9 +214,9 @@ impl Segment {
         Self::Absent,
     ];
 
-    /// The descriptor, its base relative to the guest's region.
+    /// The local descriptor, its base relative to the guest's region.
     pub const fn descriptor(self) -> Descriptor {
-        const CODE_PAGE_END: u32 = CODE_OFFSET + PAGE_BYTES - 1;
+        const CODE_PAGE_END: u32 = CODE_LINEAR - CODE_BASE + PAGE_BYTES - 1;
         let expand_down = SegmentType::Data { writable: true, expand_down: true };
         match self {
             Self::Code32 => Descriptor::code(0xFFFF, true, true),
@@ -227,23 +241,26 @@ impl Segment {
             Self::Absent => Descriptor { present: false, ..Descriptor::data(0x2_0000, 0xFFFF, true) },
         }
     }
+}
 
-    /// Whether CS may hold it.
-    pub const fn is_code(self) -> bool {
-        matches!(self.descriptor().kind, SegmentType::Code { .. })
-    }
+/// How the segments of a processor are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segmentation {
+    /// Descriptors in the local descriptor table confine the guest: all of [`Segment`] is there.
+    Local,
+    /// The flat 4-GiB segments: 32-bit code, data and stack only, and every access is checked before the run.
+    Flat,
+}
 
-    /// Whether SS may hold it.
-    pub const fn is_stack(self) -> bool {
-        let descriptor = self.descriptor();
-        matches!(descriptor.kind, SegmentType::Data { writable: true, .. }) && descriptor.present
-    }
-
-    /// Whether DS, ES, FS and GS may hold it.
-    pub const fn is_readable(self) -> bool {
-        let descriptor = self.descriptor();
-        !matches!(descriptor.kind, SegmentType::Code { readable: false }) && descriptor.present
-    }
+/// A segment that a processor offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfferedSegment {
+    /// Its role.
+    pub segment: Segment,
+    /// Its selector, RPL 3.
+    pub selector: u16,
+    /// Its descriptor, the base relative to the guest's region (modulo 2^32).
+    pub descriptor: Descriptor,
 }
 
 // No descriptor reaches past the guest's region: that is what confines a case.

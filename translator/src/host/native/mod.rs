@@ -5,6 +5,9 @@
 //! to a small region below 4 GiB, and limits, wrap-around, expand-down segments and selector loads behave as
 //! silicon has them. [`layout`] describes what the guest finds there, [`State`] what goes in and comes out.
 //!
+//! Where the kernel refuses local descriptors, the flat segments that every process has must do
+//! ([`layout::Segmentation::Flat`]): 32-bit code only, and only instructions whose accesses can be checked beforehand.
+//!
 //! An instruction that falls through ends at a far jump behind it, a branch to a known target at the `HLT` that
 //! fills the rest of the page. Other branches, and instructions at the very end of the page, run with TF set. A
 //! repeated string instruction runs to its end in any case. Faults come back through signals. See
@@ -20,24 +23,14 @@ pub use case::{
 use std::io;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod enter;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod ldt;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod memory;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod processor;
+mod linux;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-#[path = "unsupported.rs"]
-mod processor;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod screen;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod signal;
-#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
-mod tests;
+mod unsupported;
 
-pub use processor::NativeProcessor;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use linux::NativeProcessor;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub use unsupported::NativeProcessor;
 
 /// Why this host cannot run guest code natively.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +61,9 @@ pub enum Refused {
     /// A selector is not one of this processor's, or its register cannot hold it.
     #[error("a segment register cannot hold its selector")]
     Selector,
+    /// Segments are flat, and the instruction may access memory outside the guest's region.
+    #[error("the instruction may access memory outside the guest")]
+    Memory,
     /// EIP is outside the code page.
     #[error("EIP is outside the code page")]
     Eip,

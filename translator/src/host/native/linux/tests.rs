@@ -1,7 +1,7 @@
 //! Instructions whose results the manuals state, and what the processor owes its process.
 
-use super::layout::*;
-use super::*;
+use crate::host::native::layout::*;
+use crate::host::native::*;
 use gpr::*;
 
 const CF: u32 = 1 << 0;
@@ -15,7 +15,7 @@ struct Rig(NativeProcessor);
 
 impl Rig {
     fn new() -> Self {
-        Self(NativeProcessor::new().expect("this host runs guest code"))
+        Self(NativeProcessor::with(Segmentation::Local).expect("this host has local descriptors"))
     }
 
     fn run(
@@ -38,7 +38,7 @@ impl Rig {
         } else {
             (Segment::Code32, Segment::Stack32)
         };
-        let mut before = self.0.state(code_segment, stack);
+        let mut before = self.0.state(code_segment, stack).expect("local descriptors");
         set(&self.0, &mut before);
         self.0.run(&NativeCase { code: code.to_vec(), before })
     }
@@ -49,6 +49,13 @@ impl Rig {
         assert_eq!(ending, Ending::Completed, "{code:02x?}");
         after
     }
+}
+
+/// Offset of the code page in the local code segments.
+const CODE_OFFSET: u32 = 0x8000;
+
+fn selector(processor: &NativeProcessor, segment: Segment) -> u16 {
+    processor.segment(segment).expect("local descriptors").selector
 }
 
 /// The window byte behind `offset` in `segment`.
@@ -187,14 +194,14 @@ fn les_loads_a_selector_and_faults_on_a_bad_one() {
         put(s, Segment::Data, 0, &[0x78, 0x56, 0x34, 0x12]);
         put(s, Segment::Data, 4, &selector.to_le_bytes());
     };
-    let read_only = rig.0.selector(Segment::ReadOnly);
+    let read_only = selector(&rig.0, Segment::ReadOnly);
     let after = rig.done(&code, |s| pointer(s, read_only));
     assert_eq!((after.gpr[EAX], after.selectors[sreg::ES]), (0x1234_5678, read_only));
 
-    let absent = rig.0.selector(Segment::Absent);
+    let absent = selector(&rig.0, Segment::Absent);
     let outcome = rig.run(32, &code, |_, s| pointer(s, absent));
     assert_eq!(outcome.ending, exception(11, Some(u32::from(absent & !3))));
-    let execute_only = rig.0.selector(Segment::ShortCode32);
+    let execute_only = selector(&rig.0, Segment::ShortCode32);
     let outcome = rig.run(32, &code, |_, s| pointer(s, execute_only));
     assert_eq!(outcome.ending, exception(13, Some(u32::from(execute_only & !3))));
     assert_eq!(outcome.after.gpr[EAX], 0);
@@ -203,7 +210,7 @@ fn les_loads_a_selector_and_faults_on_a_bad_one() {
 #[test]
 fn mov_ss_takes_effect_at_once() {
     let mut rig = Rig::new();
-    let other = rig.0.selector(Segment::Stack16);
+    let other = selector(&rig.0, Segment::Stack16);
     let after = rig.done(&[0x8E, 0xD0], |s| s.gpr[EAX] = u32::from(other));
     assert_eq!(after.selectors[sreg::SS], other);
     // A null selector does not fit SS.
@@ -268,7 +275,7 @@ fn limits_hold() {
     let mut load = |segment: Segment, offset: u32| {
         // mov eax, fs:[offset]
         let [a, b, c, d] = offset.to_le_bytes();
-        rig.run(32, &[0x64, 0xA1, a, b, c, d], |p, s| s.selectors[sreg::FS] = p.selector(segment)).ending
+        rig.run(32, &[0x64, 0xA1, a, b, c, d], |p, s| s.selectors[sreg::FS] = selector(p, segment)).ending
     };
     let fault = exception(13, Some(0));
     let limit = Segment::Short.descriptor().limit;
@@ -287,7 +294,7 @@ fn limits_hold() {
     // A null selector and a read-only segment: mov gs:[0], eax.
     let store = [0x65, 0xA3, 0, 0, 0, 0];
     assert_eq!(rig.run(32, &store, |_, _| ()).ending, fault);
-    let outcome = rig.run(32, &store, |p, s| s.selectors[sreg::GS] = p.selector(Segment::ReadOnly));
+    let outcome = rig.run(32, &store, |p, s| s.selectors[sreg::GS] = selector(p, Segment::ReadOnly));
     assert_eq!(outcome.ending, fault);
 }
 
@@ -319,7 +326,7 @@ fn branches_end_at_their_target() {
     assert_eq!(run(32, &[0xE3, 0x20], |_| ()), start + 0x22);
     // jmp eax; ret
     assert_eq!(run(32, &[0xFF, 0xE0], |s| s.gpr[EAX] = 0x8123), 0x8123);
-    assert_eq!(run(32, &[0xC3], |s| put(s, Segment::Stack32, 0xF000, &[0x45, 0x83])), 0x8345);
+    assert_eq!(run(32, &[0xC3], |s| put(s, Segment::Stack32, s.gpr[ESP], &[0x45, 0x83])), 0x8345);
 }
 
 #[test]
@@ -331,7 +338,7 @@ fn a_branch_beyond_the_limit_faults_at_itself() {
     assert_eq!((outcome.ending, outcome.after.eip), (fault, CODE_OFFSET));
     // jmp 9000h, with the limit at 8FFFh
     let outcome = rig.run(32, &[0xE9, 0xFB, 0x0F, 0, 0], |p, s| {
-        s.selectors[sreg::CS] = p.selector(Segment::ShortCode32);
+        s.selectors[sreg::CS] = selector(p, Segment::ShortCode32);
     });
     assert_eq!((outcome.ending, outcome.after.eip), (fault, CODE_OFFSET));
 }
@@ -339,15 +346,15 @@ fn a_branch_beyond_the_limit_faults_at_itself() {
 #[test]
 fn far_transfers_load_cs() {
     let mut rig = Rig::new();
-    let code16 = rig.0.selector(Segment::Code16);
+    let code16 = selector(&rig.0, Segment::Code16);
     let [low, high] = code16.to_le_bytes();
     // jmp far code16:8200
     let after = rig.done(&[0xEA, 0x00, 0x82, 0, 0, low, high], |_| ());
     assert_eq!((after.eip, after.selectors[sreg::CS]), (0x8200, code16));
     // To a data segment.
-    let [low, high] = rig.0.selector(Segment::Data).to_le_bytes();
+    let [low, high] = selector(&rig.0, Segment::Data).to_le_bytes();
     let outcome = rig.run(32, &[0xEA, 0x00, 0x82, 0, 0, low, high], |_, _| ());
-    let selector = u32::from(rig.0.selector(Segment::Data)) & !3;
+    let selector = u32::from(selector(&rig.0, Segment::Data)) & !3;
     assert_eq!(outcome.ending, exception(13, Some(selector)));
 }
 
@@ -365,7 +372,7 @@ fn an_instruction_that_leaves_the_page_faults_behind_it() {
     assert_eq!(error & !0x10, 4);
     let outcome = rig.run(32, &code, |p, s| {
         s.eip = CODE_OFFSET + PAGE_BYTES - 2;
-        s.selectors[sreg::CS] = p.selector(Segment::ShortCode32);
+        s.selectors[sreg::CS] = selector(p, Segment::ShortCode32);
     });
     assert_eq!(outcome.ending, exception(13, Some(0)));
 }
@@ -474,8 +481,8 @@ fn the_host_keeps_its_state() {
         s.eflags = DF | 1 << 18;
         s.fx.set_u16(0, 0x0F7F);
         s.fx.set_mxcsr(0x7F80);
-        s.selectors[sreg::FS] = p.selector(Segment::Short);
-        s.selectors[sreg::GS] = p.selector(Segment::Extra);
+        s.selectors[sreg::FS] = selector(p, Segment::Short);
+        s.selectors[sreg::GS] = selector(p, Segment::Extra);
     });
     assert_eq!(outcome.ending, Ending::Completed);
     assert_eq!(outcome.after.eflags, EFLAGS_FIXED | DF | 1 << 18);
@@ -485,6 +492,38 @@ fn the_host_keeps_its_state() {
     let mut copy = vec![1u8; 1000];
     copy.copy_within(0..999, 1);
     assert_eq!(copy, [1; 1000]);
+}
+
+#[test]
+fn flat_segments_run_what_stays_in_the_guest() {
+    let mut processor = NativeProcessor::with(Segmentation::Flat).expect("this host runs 32-bit code");
+    let state = processor.state(Segment::Code32, Segment::Stack32).expect("flat segments have these roles");
+    assert_eq!(processor.state(Segment::Code16, Segment::Stack16), None);
+    let mut run = |code: &[u8], set: &dyn Fn(&mut State)| {
+        let mut before = state.clone();
+        set(&mut before);
+        processor.run(&NativeCase { code: code.to_vec(), before })
+    };
+    // push eax
+    let outcome = run(&[0x50], &|s| s.gpr[EAX] = 0x0102_0304).expect("the stack is in the guest");
+    assert_eq!(outcome.ending, Ending::Completed);
+    assert_eq!(outcome.after.gpr[ESP], state.gpr[ESP] - 4);
+    assert_eq!(outcome.after.window[PAGE_BYTES as usize - 4..][..4], [4, 3, 2, 1]);
+    // A page that is not there: pop eax, far above.
+    let outcome = run(&[0x58], &|s| s.gpr[ESP] += 2 * PAGE_BYTES).expect("unmapped, but the guest's");
+    assert!(matches!(outcome.ending, Ending::Exception { vector: 14, error_code: Some(4), .. }));
+    // div ecx, jmp +10h
+    assert_eq!(run(&[0xF7, 0xF1], &|_| ()).map(|o| o.ending), Ok(exception(0, None)));
+    assert_eq!(run(&[0xEB, 0x10], &|_| ()).map(|o| o.after.eip), Ok(state.eip + 0x12));
+    // mov eax, [0]; rep stosb upwards out of the guest; bts [eax], ecx; jmp 0 and jmp eax, which only arrive.
+    assert_eq!(run(&[0xA1, 0, 0, 0, 0], &|_| ()).err(), Some(Refused::Memory));
+    let escape = |s: &mut State| (s.gpr[EDI], s.gpr[ECX]) = (state.gpr[ESP], REGION_BYTES);
+    assert_eq!(run(&[0xF3, 0xAA], &escape).err(), Some(Refused::Memory));
+    assert_eq!(run(&[0x0F, 0xAB, 0x08], &|s| s.gpr[EAX] = s.gpr[ESP]).err(), Some(Refused::Memory));
+    let to_zero = (0u32.wrapping_sub(state.eip + 5)).to_le_bytes();
+    let jump = [0xE9, to_zero[0], to_zero[1], to_zero[2], to_zero[3]];
+    assert_eq!(run(&jump, &|_| ()).map(|o| o.after.eip), Ok(0));
+    assert_eq!(run(&[0xFF, 0xE0], &|_| ()).map(|o| o.after.eip), Ok(0));
 }
 
 #[test]
@@ -518,7 +557,7 @@ mod foreign_faults {
 
     fn child(test: &str) -> ExitStatus {
         let executable = std::env::current_exe().expect("the test's own path");
-        let name = format!("host::native::tests::foreign_faults::{test}");
+        let name = format!("host::native::linux::tests::foreign_faults::{test}");
         let mut command = Command::new(executable);
         command.args(["--exact", &name, "--test-threads=1"]).env(CHILD, "1");
         command.output().expect("the test runs itself").status

@@ -1,12 +1,15 @@
 //! Runs cases: fills the guest, enters it, and makes an outcome of what is left.
 
 use super::enter::{Context, EXIT_CODE, Trap};
-use super::layout::{CODE_OFFSET, EXIT_LINEAR, PAGE_BYTES, Segment, WINDOW_BYTES};
-use super::ldt::LocalDescriptors;
 use super::memory::GuestMemory;
-use super::screen::{Stop, far_jump, screen};
+use super::screen::{Place, Stop, far_jump, screen};
+use super::segments::Segments;
 use super::signal::{Crossing, USER_CS};
-use super::{
+use crate::host::native::layout::{
+    CODE_LINEAR, Descriptor, EXIT_LINEAR, OfferedSegment, PAGE_BYTES, Segment, Segmentation, WINDOW_BYTES,
+    WINDOW_LINEAR,
+};
+use crate::host::native::{
     EFLAGS_FIXED, EFLAGS_IN, EFLAGS_OUT, Ending, FxImage, MXCSR_MASK, NativeCase, NativeOutcome, Refused,
     State, Unsupported, sreg,
 };
@@ -21,46 +24,69 @@ const PAGE_FAULT: u8 = 14;
 /// Processors are independent of each other and may run in several threads at once.
 pub struct NativeProcessor {
     crossing: Crossing,
-    descriptors: LocalDescriptors,
+    segments: Segments,
     memory: GuestMemory,
 }
 
 impl NativeProcessor {
-    /// Reserves memory and descriptors, and installs the signal handlers if this is the first one.
+    /// The best that this host can do: [`Segmentation::Local`], or [`Segmentation::Flat`] where the kernel
+    /// refuses local descriptors (`modify_ldt` may be compiled out or filtered).
     ///
     /// # Errors
     ///
-    /// [`Unsupported`] if the kernel refuses: `modify_ldt` may be compiled out or filtered.
+    /// [`Unsupported`] if neither is possible.
     pub fn new() -> Result<Self, Unsupported> {
+        Self::with(Segmentation::Local).or_else(|_| Self::with(Segmentation::Flat))
+    }
+
+    /// Reserves memory and segments, and installs the signal handlers if this is the first one.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`] if the kernel refuses what this takes.
+    pub fn with(segmentation: Segmentation) -> Result<Self, Unsupported> {
         let kernel = |what| move |source| Unsupported::Kernel { what, source };
         let memory = GuestMemory::new(&EXIT_CODE).map_err(kernel("map guest memory below 4 GiB"))?;
-        let descriptors =
-            LocalDescriptors::new(memory.linear_base()).map_err(kernel("write local descriptors"))?;
+        let segments = Segments::new(segmentation, memory.linear_base())?;
         let crossing = Crossing::new().map_err(kernel("install signal handlers"))?;
-        Ok(Self { crossing, descriptors, memory })
+        Ok(Self { crossing, segments, memory })
     }
 
-    /// The selector of a segment, RPL 3.
-    pub fn selector(&self, segment: Segment) -> u16 {
-        self.descriptors.selector(segment)
+    /// How the segments are made.
+    pub fn segmentation(&self) -> Segmentation {
+        self.segments.segmentation
     }
 
-    /// A state in which every register holds something usable: all zero but EIP at the start of the code
-    /// page, ESP in the middle of the lower page of the window, and `code`, `stack`, DS and ES as named.
-    pub fn state(&self, code: Segment, stack: Segment) -> State {
+    /// The segments that a case may use.
+    pub fn segments(&self) -> &[OfferedSegment] {
+        &self.segments.offered
+    }
+
+    /// The segment in a role, if this processor has it.
+    pub fn segment(&self, segment: Segment) -> Option<&OfferedSegment> {
+        self.segments.by_role(segment)
+    }
+
+    /// A state with CS and SS as named, DS [`Segment::Data`] and ES [`Segment::Extra`]. ESP points to the middle
+    /// of the stack segment's window, EIP to the start of the code page, everything else is zero.
+    ///
+    /// `None` if this processor does not have the segments.
+    pub fn state(&self, code: Segment, stack: Segment) -> Option<State> {
+        let (code, stack) = (self.segment(code)?, self.segment(stack)?);
         let mut selectors = [0; 6];
-        selectors[sreg::CS] = self.selector(code);
-        selectors[sreg::SS] = self.selector(stack);
-        selectors[sreg::DS] = self.selector(Segment::Data);
-        selectors[sreg::ES] = self.selector(Segment::Extra);
-        State {
-            gpr: [0, 0, 0, 0, 0xF000, 0, 0, 0],
-            eip: CODE_OFFSET,
+        selectors[sreg::CS] = code.selector;
+        selectors[sreg::SS] = stack.selector;
+        selectors[sreg::DS] = self.segment(Segment::Data)?.selector;
+        selectors[sreg::ES] = self.segment(Segment::Extra)?.selector;
+        let top = WINDOW_LINEAR + WINDOW_BYTES as u32 / 2;
+        Some(State {
+            gpr: [0, 0, 0, 0, top.wrapping_sub(stack.descriptor.base), 0, 0, 0],
+            eip: CODE_LINEAR.wrapping_sub(code.descriptor.base),
             eflags: EFLAGS_FIXED,
             selectors,
             fx: FxImage::new(),
             window: Box::new([0; WINDOW_BYTES]),
-        }
+        })
     }
 
     /// Runs one instruction.
@@ -75,14 +101,9 @@ impl NativeProcessor {
     /// [`NativeProcessor::new`]'s circumstances.
     pub fn run(&mut self, case: &NativeCase) -> Result<NativeOutcome, Refused> {
         let NativeCase { code, before } = case;
-        self.check_state(before)?;
-        let bits = if self.segment(before.selectors[sreg::CS]).is_some_and(|cs| cs.descriptor().big) {
-            32
-        } else {
-            16
-        };
-        let start = (before.eip - CODE_OFFSET) as usize;
-        let stop = screen(code, bits, before.eip, PAGE_BYTES as usize - start)?;
+        let place = self.check_state(before)?;
+        let (bits, start) = (place.bits, place.start as usize);
+        let stop = screen(code, before, &place)?;
 
         self.memory.store_window(&before.window);
         self.memory.store_code(start, code);
@@ -127,25 +148,33 @@ impl NativeProcessor {
         }
     }
 
-    fn segment(&self, selector: u16) -> Option<Segment> {
-        Segment::ALL.into_iter().find(|&segment| self.selector(segment) == selector)
-    }
-
     /// Checks everything that entering the guest relies on.
-    fn check_state(&self, state: &State) -> Result<(), Refused> {
-        if !(CODE_OFFSET..CODE_OFFSET + PAGE_BYTES).contains(&state.eip) {
-            return Err(Refused::Eip);
-        }
+    fn check_state(&self, state: &State) -> Result<Place, Refused> {
         if state.fx.mxcsr() & !MXCSR_MASK != 0 {
             return Err(Refused::Mxcsr);
         }
-        let holds = |register: usize, selector: u16| match (register, self.segment(selector)) {
-            (sreg::CS, segment) => segment.is_some_and(Segment::is_code),
-            (sreg::SS, segment) => segment.is_some_and(Segment::is_stack),
-            (_, segment) => selector == 0 || segment.is_some_and(Segment::is_readable),
+        // One selector may have several roles: whichever suits.
+        let offers = |selector: u16, suits: fn(&Descriptor) -> bool| {
+            let mut offered = self.segments.offered.iter();
+            offered.find(|offered| offered.selector == selector && suits(&offered.descriptor))
         };
-        let all = state.selectors.iter().enumerate().all(|(register, &selector)| holds(register, selector));
-        if all { Ok(()) } else { Err(Refused::Selector) }
+        let holds = |(register, &selector): (usize, &u16)| match register {
+            sreg::SS => offers(selector, Descriptor::is_stack).is_some(),
+            _ => selector == 0 || offers(selector, Descriptor::is_readable).is_some(),
+        };
+        let code = offers(state.selectors[sreg::CS], Descriptor::is_code).ok_or(Refused::Selector)?;
+        if !state.selectors.iter().enumerate().filter(|(register, _)| *register != sreg::CS).all(holds) {
+            return Err(Refused::Selector);
+        }
+        let start = code.descriptor.base.wrapping_add(state.eip).wrapping_sub(CODE_LINEAR);
+        if start >= PAGE_BYTES {
+            return Err(Refused::Eip);
+        }
+        Ok(Place {
+            bits: if code.descriptor.big { 32 } else { 16 },
+            start,
+            flat_base: (self.segmentation() == Segmentation::Flat).then(|| self.memory.linear_base()),
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 //! Everything else ends in a signal, whose handler sends the thread to the same stub. R8 to R15 survive
 //! 32-bit code (SDM Vol. 1, "General-Purpose Registers in 64-Bit Mode"), so R15 holds the context throughout.
 
-use super::case::FxImage;
+use crate::host::native::FxImage;
 use std::arch::naked_asm;
 use std::mem::offset_of;
 

@@ -1,6 +1,6 @@
 //! The guest's region below 4 GiB, and the host's own view of the pages behind it.
 
-use super::layout::{EXIT_LINEAR, PAGE_BYTES, PAGES, REGION_BYTES, Storage, WINDOW_BYTES};
+use crate::host::native::layout::{EXIT_LINEAR, PAGE_BYTES, PAGES, REGION_BYTES, Storage, WINDOW_BYTES};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};

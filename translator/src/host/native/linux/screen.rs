@@ -1,6 +1,8 @@
 //! Which instructions may run on the host, and how to stop behind them.
 
-use super::Refused;
+use super::confine::is_confined;
+use crate::host::native::layout::PAGE_BYTES;
+use crate::host::native::{Refused, State};
 use iced_x86::{
     Code, CpuidFeature, Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
     Register,
@@ -19,11 +21,20 @@ pub enum Stop {
     },
 }
 
+/// Where an instruction lies.
+pub struct Place {
+    /// Code size, 16 or 32.
+    pub bits: u32,
+    /// Offset in the code page.
+    pub start: u32,
+    /// Linear address of the guest's region, if nothing but checks confines the guest to it.
+    pub flat_base: Option<u32>,
+}
+
 /// Checks that `code` is one instruction that cannot reach past the guest, and chooses how to stop it.
-///
-/// `room` is the number of bytes from its start to the end of the code page.
-pub fn screen(code: &[u8], bits: u32, eip: u32, room: usize) -> Result<Stop, Refused> {
-    let mut decoder = Decoder::with_ip(bits, code, u64::from(eip), DecoderOptions::NONE);
+pub fn screen(code: &[u8], before: &State, place: &Place) -> Result<Stop, Refused> {
+    let (bits, room) = (place.bits, (PAGE_BYTES - place.start) as usize);
+    let mut decoder = Decoder::with_ip(bits, code, u64::from(before.eip), DecoderOptions::NONE);
     let instruction = decoder.decode();
     if instruction.is_invalid() {
         // The processor either finds it as invalid as the decoder does or meets the end of the page.
@@ -36,8 +47,11 @@ pub fn screen(code: &[u8], bits: u32, eip: u32, room: usize) -> Result<Stop, Ref
     if leaves_the_guest(&instruction) {
         return Err(Refused::Instruction);
     }
+    if place.flat_base.is_some_and(|base| !is_confined(&instruction, before, base)) {
+        return Err(Refused::Memory);
+    }
     let end = code.len() + far_jump_bytes(bits);
-    if end <= room && stays_in_sight(&instruction, eip, end as u32) {
+    if end <= room && stays_in_sight(&instruction, place, end as u32) {
         return Ok(Stop::FarJump);
     }
     if cannot_be_stepped(&instruction) {
@@ -68,12 +82,12 @@ fn leaves_the_guest(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
         Mnemonic::Int => instruction.immediate8() == SYSTEM_CALL,
         Mnemonic::Syscall | Mnemonic::Sysenter => true,
-        _ => !instruction.cpuid_features().iter().all(|&feature| is_confined(feature)),
+        _ => !instruction.cpuid_features().iter().all(|&feature| is_harmless(feature)),
     }
 }
 
 /// Extensions whose instructions stay within the guest, or fault in user mode.
-fn is_confined(feature: CpuidFeature) -> bool {
+fn is_harmless(feature: CpuidFeature) -> bool {
     use CpuidFeature::*;
     matches!(
         feature,
@@ -110,17 +124,19 @@ fn is_confined(feature: CpuidFeature) -> bool {
     )
 }
 
-/// Whether the instruction continues right behind itself, or at a known place that is outside the `taken`
-/// bytes from its start on, which hold itself and the far jump.
-fn stays_in_sight(instruction: &Instruction, eip: u32, taken: u32) -> bool {
+/// Whether the instruction continues right behind itself, or at a known place where nothing can happen: where
+/// the segment ends, no page is present, or `HLT` is, which it is not in the `taken` bytes from its start on.
+fn stays_in_sight(instruction: &Instruction, place: &Place, taken: u32) -> bool {
     match instruction.flow_control() {
         // POPF may set TF, which would trap on the far jump.
         FlowControl::Next => !matches!(instruction.code(), Code::Popfw | Code::Popfd),
         FlowControl::Interrupt | FlowControl::Exception => true,
         FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::Call => {
-            let target = instruction.near_branch_target() as u32;
+            let from_start = (instruction.near_branch_target() as u32).wrapping_sub(instruction.ip32());
+            let in_page = place.start.wrapping_add(from_start) < PAGE_BYTES;
             matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32)
-                && (target == instruction.next_ip32() || target.wrapping_sub(eip) >= taken)
+                && (from_start == instruction.len() as u32 || from_start >= taken)
+                && (in_page || place.flat_base.is_none())
         }
         FlowControl::IndirectBranch
         | FlowControl::IndirectCall

@@ -1,6 +1,6 @@
 //! Descriptors of our choosing in the process's local descriptor table, by `modify_ldt(2)`.
 
-use super::layout::{Descriptor, Segment, SegmentType};
+use crate::host::native::layout::{Descriptor, Segment, SegmentType};
 use std::io;
 use std::sync::Mutex;
 
@@ -81,7 +81,7 @@ impl LocalDescriptors {
         let descriptors = Self { slot };
         for segment in Segment::ALL {
             let descriptor = segment.descriptor();
-            let base = linear_base.wrapping_add(descriptor.base);
+            let base = linear_base + descriptor.base;
             UserDesc::new(descriptors.entry(segment), &descriptor, base).write()?;
         }
         Ok(descriptors)
