@@ -124,7 +124,7 @@ impl Cpu {
         self.suppress_step = false;
         let stepping = self.eflags.has(bit::TF);
         if !self.eflags.has(bit::RF) && self.instruction_breakpoint() {
-            return self.deliver_fault(biu, Fault::plain(vector::DB));
+            return self.raise(biu, Fault::plain(vector::DB));
         }
         self.eflags.set_system(bit::RF, false);
         self.budget_end = self.retired + 1;
@@ -167,7 +167,7 @@ impl Cpu {
                 self.rip = self.this_ip(insn);
                 self.retired += done as Work;
                 self.position = 0;
-                return self.deliver_fault(biu, fault);
+                return self.raise(biu, fault);
             }
             done += 1;
             if self.leave_block != Leave::No {
@@ -182,6 +182,15 @@ impl Cpu {
         Ok(())
     }
 
+    /// Delivers a fault. It counts as a unit of work, or a fault whose handler faults at once would never end the
+    /// run, and is no completed instruction to step over.
+    #[cold]
+    fn raise(&mut self, biu: &mut Biu, fault: Fault) -> Result<(), Shutdown> {
+        self.retired += 1;
+        self.suppress_step = true;
+        self.deliver_fault(biu, fault)
+    }
+
     /// As [`Cpu::run_block`], where the linear address leads nowhere yet, or the block must be cut short.
     #[cold]
     fn run_unlinked(
@@ -193,7 +202,7 @@ impl Cpu {
     ) -> Result<(), Shutdown> {
         let found = match self.find_block(biu, blocks, linear) {
             Ok(found) => found,
-            Err(fault) => return self.deliver_fault(biu, fault),
+            Err(fault) => return self.raise(biu, fault),
         };
         let id = match found {
             Found::Uncached(insn) => return self.run_insns(biu, &[insn], insn.length as u64),
@@ -208,7 +217,7 @@ impl Cpu {
                     blocks.drop_spanning(id);
                     return Ok(());
                 }
-                Err(fault) => return self.deliver_fault(biu, fault),
+                Err(fault) => return self.raise(biu, fault),
             },
         }
         let limit = self.seg[SegReg::Cs as usize].limit as u64;
@@ -217,7 +226,7 @@ impl Cpu {
         let fitting = insns.iter().take(most).take_while(|i| self.rip + i.offset as u64 - 1 <= limit).count();
         match insns[..fitting].last() {
             Some(end) => self.run_insns(biu, &insns[..fitting], end.offset as u64),
-            None => self.deliver_fault(biu, Fault::GP0),
+            None => self.raise(biu, Fault::GP0),
         }
     }
 

@@ -11,9 +11,12 @@ use insn::Insn;
 /// The longest instruction. SDM Vol. 2A, "Instruction Format".
 pub const MAX_LENGTH: usize = 15;
 
-/// F3 0F BC and F3 0F BD are BSF and BSR with an ignored prefix before BMI1, and F3 0F 09 is WBINVD.
-const OPTIONS: u32 =
-    DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD | DecoderOptions::NO_WBNOINVD;
+/// F3 0F BC and F3 0F BD are BSF and BSR with an ignored prefix before BMI1, and F3 0F 09 is WBINVD. What later
+/// became of 0F 0D and 0F 18 to 0F 1F (hints, control-flow enforcement) is a NOP.
+const OPTIONS: u32 = DecoderOptions::NO_MPFX_0FBC
+    | DecoderOptions::NO_MPFX_0FBD
+    | DecoderOptions::NO_WBNOINVD
+    | DecoderOptions::FORCE_RESERVED_NOP;
 
 /// Why bytes are not an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

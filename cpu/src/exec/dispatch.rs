@@ -4,15 +4,31 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
-use crate::exec::{alu, branch, mov, portio, stack, system};
+use crate::exec::{
+    alu, atomic, bcd, bit, branch, flags, misc, mov, muldiv, portio, shift, stack, string, system,
+};
 use iced_x86::Instruction;
 
 /// What a family's `select` looks like.
 type Select = fn(&Instruction) -> Option<Handler>;
 
 /// The families; the most frequent first.
-const FAMILIES: &[Select] =
-    &[mov::select, alu::select, branch::select, stack::select, portio::select, system::select];
+const FAMILIES: &[Select] = &[
+    mov::select,
+    alu::select,
+    branch::select,
+    stack::select,
+    shift::select,
+    string::select,
+    muldiv::select,
+    bit::select,
+    flags::select,
+    atomic::select,
+    bcd::select,
+    misc::select,
+    portio::select,
+    system::select,
+];
 
 /// The handler of `i`. What no family knows is an instruction of a later processor: #UD.
 pub fn select(i: &Instruction) -> Handler {

@@ -1,5 +1,11 @@
 //! Operand sizes and forms, for choosing handlers.
 
+use crate::bus::Biu;
+use crate::cpu::Cpu;
+use crate::decode::insn::Insn;
+use crate::event::exception::Outcome;
+use crate::state::eflags::Eflags;
+use crate::state::gpr::Word;
 use iced_x86::{Instruction, OpKind};
 
 /// Where the two operands of an instruction are.
@@ -42,6 +48,60 @@ pub fn operand_size(i: &Instruction, n: u32) -> usize {
     }
 }
 
+/// Where the operand is that may be in a register or in memory.
+pub trait Place {
+    /// Reads it.
+    fn read<T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<T>;
+    /// Replaces it by what `change` makes of it; see [`Cpu::modify`].
+    fn modify<T: Word>(
+        cpu: &mut Cpu,
+        biu: &mut Biu,
+        insn: &Insn,
+        change: impl FnOnce(&mut Eflags, T) -> T,
+    ) -> Outcome;
+}
+
+/// Operand `N` is a register.
+#[derive(Clone, Copy, Debug)]
+pub struct InRegister<const N: usize>;
+impl<const N: usize> Place for InRegister<N> {
+    #[inline(always)]
+    fn read<T: Word>(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<T> {
+        Ok(cpu.gpr.get(insn.op[N]))
+    }
+    #[inline(always)]
+    fn modify<T: Word>(
+        cpu: &mut Cpu,
+        _: &mut Biu,
+        insn: &Insn,
+        change: impl FnOnce(&mut Eflags, T) -> T,
+    ) -> Outcome {
+        let old = cpu.gpr.get(insn.op[N]);
+        let new = change(&mut cpu.eflags, old);
+        cpu.gpr.set(insn.op[N], new);
+        Ok(())
+    }
+}
+
+/// The operand is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct InMemory;
+impl Place for InMemory {
+    #[inline(always)]
+    fn read<T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<T> {
+        cpu.read(biu, insn.segment, insn.ea(&cpu.gpr))
+    }
+    #[inline(always)]
+    fn modify<T: Word>(
+        cpu: &mut Cpu,
+        biu: &mut Biu,
+        insn: &Insn,
+        change: impl FnOnce(&mut Eflags, T) -> T,
+    ) -> Outcome {
+        cpu.modify(biu, insn.segment, insn.ea(&cpu.gpr), change)
+    }
+}
+
 /// Instantiates a handler for the operand size `$size` in bytes: `by_size!(size, handler<Op>)` picks among
 /// `handler::<Op, u8>`, `u16`, `u32` and `u64`.
 macro_rules! by_size {
@@ -58,3 +118,32 @@ macro_rules! by_size {
     };
 }
 pub(crate) use by_size;
+
+/// As `by_size!`, for instructions that a 64-bit form would not fit: `u8`, `u16` or `u32`.
+macro_rules! by_size_to_32 {
+    ($size:expr, $handler:ident $(, $op:ty)*) => {
+        {
+            let handler: $crate::decode::insn::Handler = match $size {
+                1 => $handler::<$($op,)* u8>,
+                2 => $handler::<$($op,)* u16>,
+                _ => $handler::<$($op,)* u32>,
+            };
+            handler
+        }
+    };
+}
+pub(crate) use by_size_to_32;
+
+/// As `by_size_to_32!`, for instructions that have no byte form either: `u16` or `u32`.
+macro_rules! by_size_16_32 {
+    ($size:expr, $handler:ident $(, $op:ty)*) => {
+        {
+            let handler: $crate::decode::insn::Handler = match $size {
+                2 => $handler::<$($op,)* u16>,
+                _ => $handler::<$($op,)* u32>,
+            };
+            handler
+        }
+    };
+}
+pub(crate) use by_size_16_32;

@@ -5,10 +5,18 @@
 //! operand size and operand form, so that nothing is decided at run time that decoding can decide.
 
 pub mod alu;
+pub mod atomic;
+pub mod bcd;
+pub mod bit;
 pub mod branch;
 pub mod dispatch;
+pub mod flags;
 pub mod form;
+pub mod misc;
 pub mod mov;
+pub mod muldiv;
 pub mod portio;
+pub mod shift;
 pub mod stack;
+pub mod string;
 pub mod system;

@@ -130,9 +130,9 @@ impl Eflags {
         let parity_delta = (even != (bits & bit::PF != 0)) as u32;
         self.aux = (carry as u32) << 31
             | ((carry != overflow) as u32) << 30
-            | (bits & bit::AF != 0) as u32 * HALF
+            | ((bits & bit::AF != 0) as u32 * HALF)
             | parity_delta << 8
-            | (bits & bit::SF != 0) as u32 * SIGN_DELTA;
+            | ((bits & bit::SF != 0) as u32 * SIGN_DELTA);
     }
 
     /// Carry flag.
@@ -180,14 +180,19 @@ impl Eflags {
             self.aux ^= CARRY_BELOW;
         }
     }
+    /// Sets CF and OF alone.
+    #[inline(always)]
+    pub fn set_cf_of(&mut self, cf: bool, of: bool) {
+        self.aux = self.aux & !(CARRY | CARRY_BELOW) | (cf as u32) << 31 | ((cf != of) as u32) << 30;
+    }
     /// Sets AF alone.
     #[inline(always)]
     pub fn set_af(&mut self, on: bool) {
-        self.aux = self.aux & !HALF | on as u32 * HALF;
+        self.aux = self.aux & !HALF | (on as u32 * HALF);
     }
     /// Sets ZF alone.
     pub fn set_zf(&mut self, on: bool) {
-        self.set_arithmetic(self.arithmetic() & !bit::ZF | on as u32 * bit::ZF);
+        self.set_arithmetic(self.arithmetic() & !bit::ZF | (on as u32 * bit::ZF));
     }
 
     /// The flags of `result = a + b` or `a + b + carry`.
@@ -217,7 +222,7 @@ impl Eflags {
     #[inline(always)]
     pub fn set_result<T: Word>(&mut self, result: T, cf: bool, of: bool, af: bool) {
         self.result = result.sx();
-        self.aux = (cf as u32) << 31 | ((cf != of) as u32) << 30 | af as u32 * HALF;
+        self.aux = (cf as u32) << 31 | ((cf != of) as u32) << 30 | (af as u32 * HALF);
     }
 
     /// Runs `set`, then puts CF back: INC and DEC.
@@ -228,8 +233,10 @@ impl Eflags {
         self.set_cf(cf);
     }
 
+    /// SF, ZF and PF of `result`; CF, OF and AF by the carries out of each bit: CF is the one out of the top bit,
+    /// OF its difference from the one below, AF the one out of bit 3.
     #[inline(always)]
-    fn set_carries<T: Word>(&mut self, result: T, carries: u64) {
+    pub fn set_carries<T: Word>(&mut self, result: T, carries: u64) {
         self.result = result.sx();
         let top = if T::BITS == 64 { (carries >> 32) as u32 } else { (carries as u32) << (32 - T::BITS) };
         self.aux = top & (CARRY | CARRY_BELOW) | carries as u32 & HALF;

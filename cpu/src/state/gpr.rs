@@ -83,6 +83,8 @@ pub trait Word: Copy + Eq + std::fmt::Debug + 'static {
     fn zx(self) -> u64;
     /// Sign-extended.
     fn sx(self) -> u64;
+    /// Rotated left by `n`, modulo the width.
+    fn rotate_left(self, n: u32) -> Self;
     /// Reads the register part; see [`Gpr::get`].
     fn get(file: &File, r: u8) -> Self;
     /// Writes the register part; see [`Gpr::set`].
@@ -109,6 +111,10 @@ macro_rules! word {
             #[inline(always)]
             fn sx(self) -> u64 {
                 self as $s as i64 as u64
+            }
+            #[inline(always)]
+            fn rotate_left(self, n: u32) -> Self {
+                <$t>::rotate_left(self, n)
             }
             #[inline(always)]
             fn get(file: &File, r: u8) -> Self {
