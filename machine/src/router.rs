@@ -152,12 +152,9 @@ impl Bus for Board {
     }
 
     fn port_in_block(&mut self, port: u16, size: usize, out: &mut [u8], now: Work) -> usize {
-        if let Some(channel) = self.ide_data_port(port)
-            && size > 1
-        {
-            let whole = out.len() / size * size;
-            let read = self.ide.read_data_block(channel, &mut out[..whole], self.clock.time(now));
-            if read >= size {
+        if let Some(channel) = self.ide_data_port(port) {
+            let read = self.ide.read_data_block(channel, access_size(size), out, self.clock.time(now));
+            if read > 0 {
                 self.note_deadline(PortDevice::Ide);
                 return read / size;
             }
@@ -169,12 +166,9 @@ impl Bus for Board {
     }
 
     fn port_out_block(&mut self, port: u16, size: usize, data: &[u8], now: Work) -> usize {
-        if let Some(channel) = self.ide_data_port(port)
-            && size > 1
-        {
-            let whole = data.len() / size * size;
-            let written = self.ide.write_data_block(channel, &data[..whole], self.clock.time(now));
-            if written >= size {
+        if let Some(channel) = self.ide_data_port(port) {
+            let written = self.ide.write_data_block(channel, access_size(size), data, self.clock.time(now));
+            if written > 0 {
                 self.note_deadline(PortDevice::Ide);
                 return written / size;
             }

@@ -1,7 +1,9 @@
 //! One IDE channel: a cable with up to two drives, and the interrupt line that they share.
 
+use super::bus_master::BusMaster;
 use super::drive::{Direction, Drive, Protocol};
 use super::spec::{EXECUTE_DEVICE_DIAGNOSTIC, FLOATING, control, device, register};
+use crate::access::DmaMemory;
 use crate::irq::IrqLine;
 use crate::time::GuestTime;
 
@@ -14,12 +16,20 @@ pub(super) struct Channel {
     pub control: u8,
     /// INTRQ, as the line was last driven.
     pub intrq: bool,
+    pub bus_master: BusMaster,
     pub line: IrqLine,
 }
 
 impl Channel {
     pub fn new(line: IrqLine) -> Self {
-        Channel { drives: [None, None], selected: 0, control: 0, intrq: false, line }
+        Channel {
+            drives: [None, None],
+            selected: 0,
+            control: 0,
+            intrq: false,
+            bus_master: BusMaster::default(),
+            line,
+        }
     }
 
     /// Drives the interrupt line: the selected drive does, unless nIEN forbids it.
@@ -29,6 +39,9 @@ impl Channel {
         if intrq != self.intrq {
             self.intrq = intrq;
             self.line.set(intrq);
+            if intrq {
+                self.bus_master.note_interrupt();
+            }
         }
     }
 
@@ -103,6 +116,14 @@ impl Channel {
         self.sync();
     }
 
+    /// Bytes of the present data block that the Data register is still to move in this direction.
+    pub fn data_left(&mut self, direction: Direction) -> usize {
+        match &mut self.drives[self.selected] {
+            Some(drive) if drive.offers(direction, Protocol::Pio) => drive.window().len(),
+            _ => 0,
+        }
+    }
+
     /// Reads from the Data register into `buffer`, up to the end of the data block; returns how many bytes
     /// there were.
     pub fn read_data(&mut self, buffer: &mut [u8], now: GuestTime) -> usize {
@@ -136,8 +157,39 @@ impl Channel {
         count
     }
 
+    /// Whether [`Channel::run_bus_master`] would move data.
+    pub fn wants_bus_master(&self) -> bool {
+        let drive = self.drives[self.selected].as_ref();
+        let direction = self.bus_master.direction();
+        direction.zip(drive).is_some_and(|(direction, drive)| drive.offers(direction, Protocol::Dma))
+    }
+
+    /// Moves data between memory and the selected drive for as long as the drive asks for it and the bus
+    /// master is active. Ends, at the latest, with the data that the drive has in its buffer.
+    pub fn run_bus_master(&mut self, memory: &mut dyn DmaMemory, now: GuestTime) {
+        while let Some(direction) = self.bus_master.direction()
+            && let Some(drive) = &mut self.drives[self.selected]
+            && drive.offers(direction, Protocol::Dma)
+        {
+            let window = drive.window();
+            let mut count = 0;
+            if !window.is_empty() {
+                let (address, length) = self.bus_master.span(window.len(), memory);
+                match direction {
+                    Direction::In => memory.write(address, &window[..length]),
+                    Direction::Out => memory.read(address, &mut window[..length]),
+                }
+                self.bus_master.moved(length);
+                count = length;
+            }
+            drive.moved(count, now);
+        }
+        self.sync();
+    }
+
     /// RESET-.
     pub fn reset(&mut self) {
+        self.bus_master = BusMaster::default();
         (self.selected, self.control) = (0, 0);
         for drive in self.drives.iter_mut().flatten() {
             drive.hardware_reset();

@@ -15,10 +15,12 @@
 //! | 08h | primary Device Control and Alternate Status | 3F6h |
 //! | 10h-17h | secondary command block | 170h-177h |
 //! | 18h | secondary Device Control and Alternate Status | 376h |
+//! | 20h-2Fh | bus master: primary, then secondary channel | at a base address register |
 //!
 //! String instructions on the Data register move whole blocks by [`Ide::read_data_block`] and
-//! [`Ide::write_data_block`].
+//! [`Ide::write_data_block`]. DMA needs memory, which the machine lends in [`Ide::run_bus_master`].
 
+mod bus_master;
 mod cdrom;
 mod channel;
 mod disk;
@@ -36,7 +38,7 @@ pub use disk::Geometry;
 pub use report::{MediumOperation, MediumReport};
 pub use state::IdeState;
 
-use crate::access::{AccessSize, IoError, PortIo, PortRange};
+use crate::access::{AccessSize, DmaMemory, IoError, PortIo, PortRange};
 use crate::backend::Medium;
 use crate::irq::IrqLine;
 use crate::reset::Reset;
@@ -44,15 +46,20 @@ use crate::time::{GuestTime, Timed};
 use cdrom::{Cdrom, Tray};
 use channel::Channel;
 use disk::Disk;
-use drive::{AnyUnit, Drive};
+use drive::{AnyUnit, Direction, Drive};
 use identify::Position;
 use spec::SECTOR;
 use std::fmt;
+use std::ops::Range;
 
 /// The distance between the register offsets of the two channels.
 const CHANNEL_STRIDE: u16 = 0x10;
 /// The offset of a channel's Device Control behind its command block.
 const CONTROL: u16 = 0x08;
+
+/// Register offsets of bus master IDE.
+const BUS_MASTER: u16 = 0x20;
+const END: u16 = BUS_MASTER + Ide::BUS_MASTER_PORTS;
 
 /// A channel of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,6 +180,15 @@ impl Ide {
     pub const SECONDARY_PORTS: &[PortRange] =
         &[PortRange::new(0x170, 8, CHANNEL_STRIDE), PortRange::new(0x376, 1, CHANNEL_STRIDE + CONTROL)];
 
+    /// How many ports bus master IDE has. They are at [`Ide::bus_master_ports`].
+    pub const BUS_MASTER_PORTS: u16 = 2 * bus_master::register::COUNT as u16;
+
+    /// Bus master IDE at `base`, where the PCI function has it (see
+    /// [`Pci::ide_bus_master_base`](crate::pci::Pci::ide_bus_master_base)). Panics if it does not fit there.
+    pub const fn bus_master_ports(base: u16) -> PortRange {
+        PortRange::new(base, Self::BUS_MASTER_PORTS, BUS_MASTER)
+    }
+
     /// Two empty channels; `lines` are IRQ 14 and IRQ 15.
     pub fn new(lines: [IrqLine; 2]) -> Self {
         Ide { channels: lines.map(Channel::new) }
@@ -289,25 +305,69 @@ impl Ide {
     }
 
     /// Reads from the Data register of `channel` for as long as the present data block lasts: what a string
-    /// input does, all at once. Returns how many bytes of `buffer` were filled; a block of an odd number of
-    /// bytes ends within a word.
-    pub fn read_data_block(&mut self, channel: ChannelId, buffer: &mut [u8], now: GuestTime) -> usize {
+    /// input with items of `size` does, all at once. Returns how many bytes of `buffer` were filled: whole
+    /// items. What is left of a block that ends within an item is for [`PortIo::read_port`], and so are
+    /// bytes, each of which costs a word.
+    pub fn read_data_block(
+        &mut self,
+        channel: ChannelId,
+        size: AccessSize,
+        buffer: &mut [u8],
+        now: GuestTime,
+    ) -> usize {
         let channel = self.channel(channel);
         channel.advance(now);
-        channel.read_data(buffer, now)
+        let count = whole_items(size, channel.data_left(Direction::In).min(buffer.len()));
+        channel.read_data(&mut buffer[..count], now)
     }
 
     /// Writes to the Data register of `channel` for as long as the present data block lasts; returns how
-    /// many of `bytes` were taken.
-    pub fn write_data_block(&mut self, channel: ChannelId, bytes: &[u8], now: GuestTime) -> usize {
+    /// many of `bytes` were taken, in whole items of `size`.
+    pub fn write_data_block(
+        &mut self,
+        channel: ChannelId,
+        size: AccessSize,
+        bytes: &[u8],
+        now: GuestTime,
+    ) -> usize {
         let channel = self.channel(channel);
         channel.advance(now);
-        channel.write_data(bytes, now)
+        let count = whole_items(size, channel.data_left(Direction::Out).min(bytes.len()));
+        channel.write_data(&bytes[..count], now)
+    }
+
+    /// Whether [`Ide::run_bus_master`] has something to do.
+    pub fn wants_bus_master(&self) -> bool {
+        self.channels.iter().any(Channel::wants_bus_master)
+    }
+
+    /// Moves the data that DMA commands have ready now, or ask for. To be called after every access to the
+    /// device and after every event, while the PCI function is allowed to master the bus. A call moves at most
+    /// 64 KiB for each channel; a longer command goes on by itself, and has its next event.
+    pub fn run_bus_master(&mut self, memory: &mut dyn DmaMemory, now: GuestTime) {
+        for channel in &mut self.channels {
+            channel.run_bus_master(memory, now);
+        }
     }
 
     fn channel(&mut self, id: ChannelId) -> &mut Channel {
         &mut self.channels[id as usize]
     }
+}
+
+/// The bytes of whole items of `size`, if there are `bytes`; none for items of a byte.
+fn whole_items(size: AccessSize, bytes: usize) -> usize {
+    match size {
+        AccessSize::Byte => 0,
+        AccessSize::Word => bytes & !1,
+        AccessSize::Dword => bytes & !3,
+    }
+}
+
+/// The bytes of an access that begins at a bus master register; an error if it goes beyond them.
+fn bus_master_offsets(offset: u16, size: AccessSize) -> Option<Result<Range<u16>, IoError>> {
+    let end = (BUS_MASTER..END).contains(&offset).then(|| offset + u16::from(size.bytes()))?;
+    Some(if end <= END { Ok(offset..end) } else { Err(IoError::WrongSize) })
 }
 
 /// Where an access goes.
@@ -318,6 +378,13 @@ enum Target<'a> {
 }
 
 impl Ide {
+    /// The channel and register of one byte of bus master IDE.
+    fn bus_master(&mut self, offset: u16) -> (&mut Channel, u8) {
+        const COUNT: u16 = bus_master::register::COUNT as u16;
+        let offset = offset - BUS_MASTER;
+        (&mut self.channels[usize::from(offset / COUNT)], (offset % COUNT) as u8)
+    }
+
     fn decode(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<Target<'_>, IoError> {
         let channel =
             self.channels.get_mut(usize::from(offset / CHANNEL_STRIDE)).ok_or(IoError::NoSuchRegister)?;
@@ -334,6 +401,13 @@ impl Ide {
 
 impl PortIo for Ide {
     fn read_port(&mut self, offset: u16, size: AccessSize, now: GuestTime) -> Result<u32, IoError> {
+        if let Some(offsets) = bus_master_offsets(offset, size) {
+            self.advance(now);
+            return offsets?.rev().try_fold(0, |value, offset| {
+                let (channel, register) = self.bus_master(offset);
+                Ok(value << 8 | u32::from(channel.bus_master.read(register)))
+            });
+        }
         Ok(match self.decode(offset, size, now)? {
             Target::Data(channel) => {
                 // The Data register moves a word at a time; a byte access loses the upper half, a
@@ -358,6 +432,14 @@ impl PortIo for Ide {
         value: u32,
         now: GuestTime,
     ) -> Result<(), IoError> {
+        if let Some(offsets) = bus_master_offsets(offset, size) {
+            self.advance(now);
+            for (offset, byte) in offsets?.zip(value.to_le_bytes()) {
+                let (channel, register) = self.bus_master(offset);
+                channel.bus_master.write(register, byte);
+            }
+            return Ok(());
+        }
         match self.decode(offset, size, now)? {
             Target::Data(channel) => {
                 let bytes = (value & size.ones()).to_le_bytes();

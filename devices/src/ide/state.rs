@@ -2,6 +2,7 @@
 //! saved state must meet drives of the same kind and size.
 
 use super::Ide;
+use super::bus_master::BusMaster;
 use super::cdrom::{self, Cdrom, Sense, Tray, TrayState};
 use super::channel::Channel;
 use super::disk::{self, Disk, Settings};
@@ -23,6 +24,7 @@ struct ChannelState {
     device_1: bool,
     control: u8,
     intrq: bool,
+    bus_master: BusMaster,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,16 +164,20 @@ impl Drive {
 
 impl Channel {
     fn save(&self) -> ChannelState {
-        let Channel { drives, selected, control, intrq, line: _ } = self;
+        let Channel { drives, selected, control, intrq, bus_master, line: _ } = self;
         ChannelState {
             drives: drives.each_ref().map(|drive| drive.as_ref().map(Drive::save)),
             device_1: *selected != 0,
             control: *control,
             intrq: *intrq,
+            bus_master: bus_master.clone(),
         }
     }
 
     fn check(&self, state: &ChannelState) -> Result<(), RestoreError> {
+        if !state.bus_master.is_valid() {
+            return Err(refuse("a bus master that software cannot lead to"));
+        }
         for (drive, state) in self.drives.iter().zip(&state.drives) {
             match (drive, state) {
                 (Some(drive), Some(state)) => drive.check(state)?,
@@ -192,6 +198,7 @@ impl Channel {
         self.selected = usize::from(state.device_1);
         self.control = state.control;
         self.intrq = state.intrq;
+        self.bus_master = state.bus_master;
     }
 }
 

@@ -111,10 +111,17 @@ fn doubleword_and_block_accesses_move_the_same_data() {
     host.wait();
     let mut block = vec![0; 2 * SECTOR];
     let now = host.now;
-    assert_eq!(host.ide.read_data_block(ChannelId::Primary, &mut block[..100], now), 100);
-    assert_eq!(host.ide.read_data_block(ChannelId::Primary, &mut block[100..], now), SECTOR - 100);
+    assert_eq!(host.ide.read_data_block(ChannelId::Primary, AccessSize::Word, &mut block[..100], now), 100);
+    assert_eq!(
+        host.ide.read_data_block(ChannelId::Primary, AccessSize::Word, &mut block[100..], now),
+        SECTOR - 100
+    );
     assert_eq!(block[..SECTOR], sector_content(4));
-    assert_eq!(host.ide.read_data_block(ChannelId::Primary, &mut block, now), 0, "no more data");
+    assert_eq!(
+        host.ide.read_data_block(ChannelId::Primary, AccessSize::Word, &mut block, now),
+        0,
+        "no more data"
+    );
     assert_eq!(host.status(), IDLE);
 }
 

@@ -210,7 +210,7 @@ fn registers_take_bytes_and_there_are_no_others() {
     for offset in [1, 7, 8] {
         assert_eq!(host.ide.read_port(offset, AccessSize::Word, now), Err(IoError::WrongSize), "{offset}");
     }
-    for offset in [9, 15, 0x19, 0x30, 0xFFFF] {
+    for offset in [9, 15, 0x19, 0x30, 0x1000, 0xFFFF] {
         assert_eq!(
             host.ide.read_port(offset, AccessSize::Byte, now),
             Err(IoError::NoSuchRegister),

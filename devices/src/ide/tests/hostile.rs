@@ -99,12 +99,39 @@ fn send_packet(ide: &mut Ide, random: &mut Random, now: GuestTime) -> u64 {
     for (register, value) in registers {
         ide.write_port(base + u16::from(register), AccessSize::Byte, value.into(), now).unwrap();
     }
-    ide.write_data_block(ChannelId::Secondary, &packet, now + GuestDuration::from_micros(10)) as u64
+    ide.write_data_block(
+        ChannelId::Secondary,
+        AccessSize::Word,
+        &packet,
+        now + GuestDuration::from_micros(10),
+    ) as u64
+}
+
+/// Starts the bus master, mostly, with a table that is mostly sensible, and lets it run.
+fn run_bus_master(ide: &mut Ide, random: &mut Random, now: GuestTime) -> u64 {
+    let mut memory = vec![0; 0x1000];
+    for descriptor in memory[..0x100].chunks_exact_mut(8) {
+        descriptor[1] = random.below(16) as u8;
+        descriptor[5] = random.below(8) as u8;
+        descriptor[7] = if random.one_in(8) { 0x80 } else { 0 };
+        if random.one_in(20) {
+            descriptor[random.below(8) as usize] = random.next() as u8;
+        }
+    }
+    let base = BUS_MASTER + 8 * random.below(2) as u16;
+    let mut write = |offset, value| ide.write_port(base + offset, AccessSize::Byte, value, now).unwrap();
+    if random.one_in(2) {
+        write(0, 0);
+        (4..8).for_each(|offset| write(offset, 0));
+        write(0, [0x01, 0x09][random.below(2) as usize]);
+    }
+    ide.run_bus_master(&mut memory, now);
+    memory.iter().fold(0, |sum: u64, byte| sum.rotate_left(5) ^ u64::from(*byte))
 }
 
 crate::conformance::suite!(
     Subject::new(full_house)
-        .ports(0x20)
+        .ports(0x30)
         .timed()
         .action(issue)
         .action(issue)
@@ -113,18 +140,22 @@ crate::conformance::suite!(
         .action(|ide, random, now| {
             let mut buffer = vec![0; random.below(9000) as usize];
             let channel = if random.one_in(2) { ChannelId::Primary } else { ChannelId::Secondary };
-            let count = ide.read_data_block(channel, &mut buffer, now);
+            let size = if random.one_in(2) { AccessSize::Word } else { AccessSize::Dword };
+            let count = ide.read_data_block(channel, size, &mut buffer, now);
             buffer[..count].iter().fold(count as u64, |sum, byte| sum.rotate_left(5) ^ u64::from(*byte))
         })
         .action(|ide, random, now| {
             let bytes = vec![random.next() as u8; random.below(9000) as usize];
             let channel = if random.one_in(2) { ChannelId::Primary } else { ChannelId::Secondary };
-            ide.write_data_block(channel, &bytes, now) as u64
+            let size = if random.one_in(2) { AccessSize::Word } else { AccessSize::Dword };
+            ide.write_data_block(channel, size, &bytes, now) as u64
         })
         .action(|ide, _, _| {
             ide.take_reports();
             0
         })
+        .action(run_bus_master)
+        .action(run_bus_master)
         .action(|ide, random, _| {
             let disc = Box::new(Unchanging { sectors: 400 });
             match ide.eject_disc(Slot::ALL[3], random.one_in(4)) {

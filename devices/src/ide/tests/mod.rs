@@ -2,6 +2,7 @@
 
 mod cdrom;
 mod disk;
+mod dma;
 mod drives;
 mod hostile;
 
