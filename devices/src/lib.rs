@@ -23,6 +23,7 @@ mod conformance;
 pub mod debug_exit;
 pub mod debugcon;
 pub mod dma;
+pub mod floppy;
 pub mod fw_cfg;
 pub mod ide;
 pub mod irq;
