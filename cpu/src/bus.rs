@@ -7,9 +7,9 @@
 use crate::state::gpr::Word;
 use std::cell::Cell;
 
-/// Units of work that a processor has retired since it was built: one for each instruction, completed or faulted,
-/// but for repeated string instructions one for each iteration. Passed with every bus access so that devices can
-/// tell the time.
+/// Units of work that a processor has retired since it was built: one for each completed instruction (for repeated
+/// string instructions one for each iteration), and one for each exception or interrupt that was delivered. Passed
+/// with every bus access so that devices can tell the time.
 pub type Work = u64;
 
 /// What stands behind a 4-KiB page of physical address space.

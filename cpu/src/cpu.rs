@@ -75,6 +75,8 @@ pub struct Cpu {
     pub simd: Simd,
     /// HLT: waiting for an interrupt.
     pub halted: bool,
+    /// After a triple fault: waiting for RESET or an NMI.
+    pub shutdown: bool,
     /// The last instruction was STI or a load of SS: no interrupt before the next.
     pub interrupt_shadow: bool,
     /// The interrupt shadow also inhibits debug traps: the last instruction loaded SS.
@@ -148,6 +150,7 @@ impl Cpu {
             x87: X87::default(),
             simd: Simd::default(),
             halted: false,
+            shutdown: false,
             interrupt_shadow: false,
             debug_shadow: false,
             nmi_blocked: false,
@@ -202,6 +205,7 @@ impl Cpu {
         self.x87 = X87::default();
         self.simd = Simd::default();
         self.halted = false;
+        self.shutdown = false;
         self.interrupt_shadow = false;
         self.debug_shadow = false;
         self.nmi_blocked = false;
@@ -212,16 +216,18 @@ impl Cpu {
 
     /// Recomputes everything that is derived from the architectural registers, and forgets translations.
     pub fn state_changed(&mut self) {
-        for s in &mut self.seg {
-            let real = !self.cr0 & cr0::PE != 0 || self.eflags.has(bit::VM);
-            s.derive_bounds();
-            if real {
-                s.write = s.read;
-            }
-        }
+        self.derive_segment_bounds();
         self.refresh_view();
         self.flush_tlb();
         self.attend();
+    }
+
+    /// Recomputes what the segments allow: after a change of mode.
+    pub(crate) fn derive_segment_bounds(&mut self) {
+        let typed = self.protected();
+        for s in &mut self.seg {
+            s.derive_bounds(typed);
+        }
     }
 
     /// Protected mode without virtual-8086 mode.

@@ -4,7 +4,6 @@ use crate::bus::{Biu, Bus, PageKind, Work};
 use crate::cpu::{Cpu, Leave};
 use crate::decode::insn::Insn;
 use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
-use crate::event::deliver::Shutdown;
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::icache::{BLOCK_MAX, BlockCache};
 use crate::mmu::Access;
@@ -32,6 +31,8 @@ pub enum Stop {
 enum Go {
     Blocks,
     OneInstruction,
+    /// Nothing: an event was delivered, and others may follow.
+    Events,
     Stop(Stop),
 }
 
@@ -50,18 +51,15 @@ impl Cpu {
             if self.retired >= end {
                 break Stop::Budget;
             }
-            let go = if self.attention { self.service_events(&mut biu, &mut blocks) } else { Ok(Go::Blocks) };
-            let done = match go {
-                Ok(Go::Blocks) => {
+            let go = if self.attention { self.service_events(&mut biu, &mut blocks) } else { Go::Blocks };
+            match go {
+                Go::Blocks => {
                     self.budget_end = end;
-                    self.run_block(&mut biu, &mut blocks)
+                    self.run_block(&mut biu, &mut blocks);
                 }
-                Ok(Go::OneInstruction) => self.run_one(&mut biu, &mut blocks),
-                Ok(Go::Stop(stop)) => break stop,
-                Err(Shutdown) => Err(Shutdown),
-            };
-            if let Err(Shutdown) = done {
-                break Stop::Shutdown;
+                Go::OneInstruction => self.run_one(&mut biu, &mut blocks),
+                Go::Events => {}
+                Go::Stop(stop) => break stop,
             }
         };
         self.drop_dirty(&mut blocks);
@@ -77,69 +75,69 @@ impl Cpu {
     /// Looks at everything that may come between two instructions, in the order of SDM Vol. 3A, "Priority Among
     /// Concurrent Events", and says how to go on.
     #[cold]
-    fn service_events(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<Go, Shutdown> {
-        self.attention = false;
+    fn service_events(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Go {
         if self.code.is_dirty() {
             self.drop_dirty(blocks);
         }
         if std::mem::take(&mut self.pins.reset) {
-            return Ok(Go::Stop(Stop::Reset));
+            return Go::Stop(Stop::Reset);
         }
         if std::mem::take(&mut self.pins.pause) {
-            self.attention = true;
-            return Ok(Go::Stop(Stop::Pause));
+            return Go::Stop(Stop::Pause);
         }
         if self.pending_debug != 0 && !self.debug_shadow {
-            self.halted = false;
-            self.deliver_debug_trap(biu)?;
+            self.deliver_debug_trap(biu);
+            return Go::Events;
         }
         if self.nmi_pending && !self.nmi_blocked && !self.interrupt_shadow {
             self.nmi_pending = false;
             self.nmi_blocked = true;
-            self.halted = false;
-            self.deliver_interrupt(biu, vector::NMI)?;
+            self.shutdown = false;
+            self.deliver_interrupt(biu, vector::NMI);
+            return Go::Events;
+        }
+        if self.shutdown {
+            return Go::Stop(Stop::Shutdown);
         }
         if self.pins.intr && self.eflags.has(bit::IF) && !self.interrupt_shadow {
-            self.halted = false;
             let vector = biu.bus.acknowledge_interrupt(self.retired);
             self.sample_pins(biu);
-            self.deliver_interrupt(biu, vector)?;
+            self.deliver_interrupt(biu, vector);
+            return Go::Events;
         }
         if self.halted {
-            self.attention = true;
-            return Ok(Go::Stop(Stop::Halted));
+            return Go::Stop(Stop::Halted);
         }
-        let watch_code = self.dr7 & dr7::ANY_ENABLED != 0;
-        if self.interrupt_shadow || self.eflags.system() & (bit::TF | bit::RF) != 0 || watch_code {
-            self.attention = true;
-            return Ok(Go::OneInstruction);
+        let watch = self.dr7 & dr7::ANY_ENABLED != 0;
+        if self.interrupt_shadow || self.eflags.system() & (bit::TF | bit::RF) != 0 || watch {
+            return Go::OneInstruction;
         }
-        Ok(Go::Blocks)
+        self.attention = false;
+        Go::Blocks
     }
 
     /// Runs one instruction under single-step, breakpoints, RF or an interrupt shadow.
-    fn run_one(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<(), Shutdown> {
+    fn run_one(&mut self, biu: &mut Biu, blocks: &mut BlockCache) {
+        let shadowed = self.debug_shadow;
         self.interrupt_shadow = false;
         self.debug_shadow = false;
         self.suppress_step = false;
         let stepping = self.eflags.has(bit::TF);
-        if !self.eflags.has(bit::RF) && self.instruction_breakpoint() {
-            return self.raise(biu, Fault::plain(vector::DB));
+        if !self.eflags.has(bit::RF) && !shadowed && self.instruction_breakpoint() {
+            self.deliver_instruction_breakpoint(biu);
+            return;
         }
         self.eflags.set_system(bit::RF, false);
         self.budget_end = self.retired + 1;
-        let before = self.retired;
-        self.run_block(biu, blocks)?;
-        let completed = self.retired != before;
-        if stepping && completed && !self.suppress_step {
+        let completed = self.run_block(biu, blocks);
+        if stepping && completed && !self.suppress_step && !self.debug_shadow {
             self.pending_debug |= dr6::BS;
         }
-        Ok(())
     }
 
-    /// Runs the block at CS:EIP, or as much of it as the budget allows.
+    /// Runs the block at CS:EIP, or as much of it as the budget allows. Gives whether it ended without a fault.
     #[inline(always)]
-    fn run_block(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Result<(), Shutdown> {
+    fn run_block(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> bool {
         let cs = &self.seg[SegReg::Cs as usize];
         let linear = (cs.base + self.rip) & self.linear_mask;
         let last = cs.limit as u64;
@@ -153,9 +151,9 @@ impl Cpu {
         self.run_unlinked(biu, blocks, linear, key)
     }
 
-    /// Executes `insns`, which are `bytes` long.
+    /// Executes `insns`, which are `bytes` long. Gives whether they ended without a fault.
     #[inline(always)]
-    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64) -> Result<(), Shutdown> {
+    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64) -> bool {
         let ip = self.rip;
         self.block_ip = ip;
         self.rip = ip + bytes;
@@ -167,7 +165,8 @@ impl Cpu {
                 self.rip = self.this_ip(insn);
                 self.retired += done as Work;
                 self.position = 0;
-                return self.raise(biu, fault);
+                self.deliver_fault(biu, fault);
+                return false;
             }
             done += 1;
             if self.leave_block != Leave::No {
@@ -179,54 +178,47 @@ impl Cpu {
         }
         self.retired += done as Work;
         self.position = 0;
-        Ok(())
-    }
-
-    /// Delivers a fault. It counts as a unit of work, or a fault whose handler faults at once would never end the
-    /// run, and is no completed instruction to step over.
-    #[cold]
-    fn raise(&mut self, biu: &mut Biu, fault: Fault) -> Result<(), Shutdown> {
-        self.retired += 1;
-        self.suppress_step = true;
-        self.deliver_fault(biu, fault)
+        true
     }
 
     /// As [`Cpu::run_block`], where the linear address leads nowhere yet, or the block must be cut short.
     #[cold]
-    fn run_unlinked(
-        &mut self,
-        biu: &mut Biu,
-        blocks: &mut BlockCache,
-        linear: u64,
-        key: u64,
-    ) -> Result<(), Shutdown> {
-        let found = match self.find_block(biu, blocks, linear) {
-            Ok(found) => found,
-            Err(fault) => return self.raise(biu, fault),
+    fn run_unlinked(&mut self, biu: &mut Biu, blocks: &mut BlockCache, linear: u64, key: u64) -> bool {
+        match self.run_found(biu, blocks, linear, key) {
+            Ok(completed) => completed,
+            Err(fault) => {
+                self.deliver_fault(biu, fault);
+                false
+            }
+        }
+    }
+
+    /// Looks the block at `linear` up and runs it. `Err` is a fault of its fetch.
+    fn run_found(&mut self, biu: &mut Biu, blocks: &mut BlockCache, linear: u64, key: u64) -> Outcome<bool> {
+        let mut found = self.find_block(biu, blocks, linear)?;
+        if let Found::Block(id) = found
+            && let Some(index) = blocks.block(id).spans
+        {
+            let (bytes, length) = self.fetch(biu, linear, blocks.block(id).run.bytes as usize)?;
+            if bytes[..length] != blocks.spanning_bytes(index)[..length] {
+                blocks.drop_spanning(id);
+                found = self.find_block(biu, blocks, linear)?;
+            }
+        }
+        let block = match found {
+            Found::Uncached(insn) => return Ok(self.run_insns(biu, &[insn], insn.length as u64)),
+            Found::Block(id) => *blocks.block(id),
         };
-        let id = match found {
-            Found::Uncached(insn) => return self.run_insns(biu, &[insn], insn.length as u64),
-            Found::Block(id) => id,
-        };
-        let block = *blocks.block(id);
-        match block.spans {
-            None => blocks.link(key, self.epoch, block.run),
-            Some(index) => match self.fetch(biu, linear, block.run.bytes as usize) {
-                Ok((bytes, length)) if bytes[..length] == blocks.spanning_bytes(index)[..length] => {}
-                Ok(_) => {
-                    blocks.drop_spanning(id);
-                    return Ok(());
-                }
-                Err(fault) => return self.raise(biu, fault),
-            },
+        if block.spans.is_none() {
+            blocks.link(key, self.epoch, block.run);
         }
         let limit = self.seg[SegReg::Cs as usize].limit as u64;
         let most = (self.budget_end - self.retired) as usize;
         let insns = blocks.insns(block.run);
         let fitting = insns.iter().take(most).take_while(|i| self.rip + i.offset as u64 - 1 <= limit).count();
         match insns[..fitting].last() {
-            Some(end) => self.run_insns(biu, &insns[..fitting], end.offset as u64),
-            None => self.raise(biu, Fault::GP0),
+            Some(end) => Ok(self.run_insns(biu, &insns[..fitting], end.offset as u64)),
+            None => Err(Fault::GP0),
         }
     }
 

@@ -40,13 +40,38 @@ pub mod vector {
     pub const XM: u8 = 19;
 }
 
+/// How two exceptions in a row combine. SDM Vol. 3A, "Interrupt 8—Double Fault Exception (#DF)".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What follows is handled in turn.
+    Benign,
+    /// Two of these, or one after a page fault, are a double fault.
+    Contributory,
+    /// A page fault or contributory exception after it is a double fault.
+    PageFault,
+    /// Whatever but a benign exception after it shuts the processor down.
+    DoubleFault,
+}
+
+impl Class {
+    /// The class of an exception.
+    pub const fn of(vector: u8) -> Class {
+        match vector {
+            vector::DE | vector::TS | vector::NP | vector::SS | vector::GP => Class::Contributory,
+            vector::PF => Class::PageFault,
+            vector::DF => Class::DoubleFault,
+            _ => Class::Benign,
+        }
+    }
+}
+
 /// An exception that an instruction raises. It is delivered by [`crate::event::deliver`] with the state as it
 /// was before the instruction, except #DB traps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The vector.
     pub vector: u8,
-    /// The error code, for the vectors that push one. Virtual-8086 and real mode drop it on delivery.
+    /// The error code, for the vectors that push one. Real mode drops it on delivery.
     pub error: Option<u16>,
 }
 
@@ -69,6 +94,21 @@ impl Fault {
     pub const GP0: Fault = Fault::coded(vector::GP, 0);
     /// #SS(0).
     pub const SS0: Fault = Fault::coded(vector::SS, 0);
+    /// #DB.
+    pub const DB: Fault = Fault::plain(vector::DB);
+    /// #DF.
+    pub const DF: Fault = Fault::coded(vector::DF, 0);
+
+    /// As it is raised while an event external to the program is delivered: with EXT set in a selector error
+    /// code. SDM Vol. 3A, "Error Code".
+    pub const fn external(self) -> Fault {
+        match (self.vector, self.error) {
+            (vector::TS | vector::NP | vector::SS | vector::GP, Some(code)) => {
+                Fault::coded(self.vector, code | 1)
+            }
+            _ => self,
+        }
+    }
     /// #GP with a selector; RPL is dropped as in every selector error code.
     pub const fn gp(selector: u16) -> Fault {
         Fault::coded(vector::GP, selector & 0xFFFC)

@@ -5,7 +5,8 @@ use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::exec::{
-    alu, atomic, bcd, bit, branch, flags, misc, mov, muldiv, portio, shift, stack, string, system,
+    alu, atomic, bcd, bit, branch, control, far, flagctl, flags, interrupt, iret, misc, mov, msr, muldiv,
+    portio, segload, shift, stack, string, sysenter, system, tables, verify,
 };
 use iced_x86::Instruction;
 
@@ -27,6 +28,16 @@ const FAMILIES: &[Select] = &[
     bcd::select,
     misc::select,
     portio::select,
+    segload::select,
+    flagctl::select,
+    far::select,
+    iret::select,
+    interrupt::select,
+    control::select,
+    tables::select,
+    verify::select,
+    msr::select,
+    sysenter::select,
     system::select,
 ];
 

@@ -7,21 +7,25 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
+use crate::state::control::dr7;
 use crate::state::gpr::{self, Word};
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
 /// Where a 32-bit TSS holds the offset of the I/O permission bit map.
-const IO_MAP_BASE: u64 = 0x66;
+pub(crate) const IO_MAP_BASE: u64 = 0x66;
 
 impl Cpu {
     /// Whether the current code may access `size` (1, 2 or 4) ports from `port` on; #GP(0) if not. Every
-    /// instruction that reads or writes ports asks before it does, for each iteration.
+    /// instruction that reads or writes ports asks before it does, for each iteration. I/O breakpoints are met here.
     ///
     /// SDM Vol. 1, "I/O Privilege Level" and "I/O Permission Bit Map".
     #[inline(always)]
     pub fn check_io(&mut self, biu: &mut Biu, port: u16, size: usize) -> Outcome {
         if !self.real_mode() && (self.v8086() || self.cpl > self.eflags.iopl()) {
-            return self.check_io_map(biu, port, size);
+            self.check_io_map(biu, port, size)?;
+        }
+        if self.dr7 & dr7::ANY_ENABLED != 0 {
+            self.watch_io(port, size);
         }
         Ok(())
     }

@@ -114,16 +114,29 @@ impl Cpu {
     /// Checks that `size` bytes at `linear` can be written, and changes nothing but accessed and dirty bits: for
     /// instructions that must know before they begin.
     pub fn probe_write(&mut self, biu: &mut Biu, linear: u64, size: usize) -> Outcome {
-        self.translate(biu, linear, Access::Write, self.view)?;
+        self.probe(biu, linear, size, Access::Write, self.view)
+    }
+
+    /// As [`Cpu::probe_write`], for any access, privilege and size up to a page.
+    pub(crate) fn probe(
+        &mut self,
+        biu: &mut Biu,
+        linear: u64,
+        size: usize,
+        access: Access,
+        view: View,
+    ) -> Outcome {
+        let linear = linear & self.linear_mask;
+        self.translate(biu, linear, access, view)?;
         if head_size(linear, size) != size {
             let last = (linear + size as u64 - 1) & self.linear_mask;
-            self.translate(biu, last, Access::Write, self.view)?;
+            self.translate(biu, last & !0xFFF, access, view)?;
         }
         Ok(())
     }
 
     /// SDM Vol. 3A, "Interrupt 17—Alignment Check Exception (#AC)".
-    fn check_alignment(&self, linear: u64, size: usize, view: View) -> Outcome {
+    pub(crate) fn check_alignment(&self, linear: u64, size: usize, view: View) -> Outcome {
         if view == View::UserAligned && linear & (size as u64 - 1) != 0 {
             return Err(Fault::coded(vector::AC, 0));
         }

@@ -4,6 +4,7 @@
 //! comparison, and the cells of guest RAM. [`access`] holds the slow paths, [`walk`] the page tables.
 
 pub mod access;
+pub mod descriptors;
 pub mod tlb;
 pub mod walk;
 
@@ -13,6 +14,7 @@ use crate::event::exception::{Fault, Outcome};
 use crate::state::eflags::Eflags;
 use crate::state::gpr::Word;
 use crate::state::segment::SegReg;
+use tlb::View;
 
 /// What an access is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,22 +68,34 @@ impl Cpu {
     /// Reads `T` at a linear address with the privilege of the current code.
     #[inline(always)]
     pub fn read_linear<T: Word>(&mut self, biu: &mut Biu, linear: u64) -> Outcome<T> {
-        let e = self.tlb.entry(self.view, linear);
-        if e.read == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
-            return Ok(biu.ram_read(e.ram + (linear & 0xFFF)));
-        }
-        self.read_slow(biu, linear, T::BYTES, self.view).map(T::from_u64)
+        self.read_as(biu, linear, self.view)
     }
 
     /// Writes `T` at a linear address with the privilege of the current code.
     #[inline(always)]
     pub fn write_linear<T: Word>(&mut self, biu: &mut Biu, linear: u64, value: T) -> Outcome {
-        let e = self.tlb.entry(self.view, linear);
+        self.write_as(biu, linear, value, self.view)
+    }
+
+    /// Reads `T` at a linear address with the privilege of `view`.
+    #[inline(always)]
+    pub(crate) fn read_as<T: Word>(&mut self, biu: &mut Biu, linear: u64, view: View) -> Outcome<T> {
+        let e = self.tlb.entry(view, linear);
+        if e.read == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
+            return Ok(biu.ram_read(e.ram + (linear & 0xFFF)));
+        }
+        self.read_slow(biu, linear, T::BYTES, view).map(T::from_u64)
+    }
+
+    /// Writes `T` at a linear address with the privilege of `view`.
+    #[inline(always)]
+    pub(crate) fn write_as<T: Word>(&mut self, biu: &mut Biu, linear: u64, value: T, view: View) -> Outcome {
+        let e = self.tlb.entry(view, linear);
         if e.write == (linear + (T::BYTES as u64 - 1)) & !0xFFF {
             biu.ram_write(e.ram + (linear & 0xFFF), value);
             return Ok(());
         }
-        self.write_slow(biu, linear, T::BYTES, value.zx(), self.view)
+        self.write_slow(biu, linear, T::BYTES, value.zx(), view)
     }
 
     /// Reads `T` at `segment:offset`, lets `change` compute the new value and the flags, and writes it back.
@@ -110,14 +124,12 @@ impl Cpu {
     /// Reads `T` at a linear address as the processor itself does for descriptor tables and task states:
     /// supervisor, whatever CPL is.
     pub fn read_system<T: Word>(&mut self, biu: &mut Biu, linear: u64) -> Outcome<T> {
-        let linear = linear & self.linear_mask;
-        self.read_slow(biu, linear, T::BYTES, tlb::View::Supervisor).map(T::from_u64)
+        self.read_as(biu, linear & self.linear_mask, View::Supervisor)
     }
 
     /// Writes `T` at a linear address as the processor itself.
     pub fn write_system<T: Word>(&mut self, biu: &mut Biu, linear: u64, value: T) -> Outcome {
-        let linear = linear & self.linear_mask;
-        self.write_slow(biu, linear, T::BYTES, value.zx(), tlb::View::Supervisor)
+        self.write_as(biu, linear & self.linear_mask, value, View::Supervisor)
     }
 }
 

@@ -210,9 +210,9 @@ impl Cpu {
         Fault::coded(vector::PF, error)
     }
 
-    /// Loads the four page-directory-pointer entries that CR3 names; #GP(0) if a present one has reserved bits.
+    /// Reads the four page-directory-pointer entries that `cr3` names; #GP(0) if a present one has reserved bits.
     /// SDM Vol. 3A, "PDPTE Registers".
-    pub fn load_pdptes(&mut self, biu: &mut Biu, cr3: u64) -> Outcome {
+    pub(crate) fn read_pdptes(&mut self, biu: &mut Biu, cr3: u64) -> Outcome<[u64; 4]> {
         let mut entries = [0; 4];
         for (i, e) in entries.iter_mut().enumerate() {
             *e = self.read_physical(biu, (cr3 & 0xFFFF_FFE0) + i as u64 * 8, 8);
@@ -220,7 +220,6 @@ impl Cpu {
                 return Err(Fault::GP0);
             }
         }
-        self.pdpte = entries;
-        Ok(())
+        Ok(entries)
     }
 }

@@ -74,6 +74,8 @@ pub mod dr6 {
     pub const BT: u32 = 1 << 15;
     /// What reads as one always.
     pub const FIXED: u32 = 0xFFFF_0FF0;
+    /// Bits that can be written.
+    pub const WRITABLE: u32 = 0xE00F;
 }
 
 /// DR7. SDM Vol. 3B, "Debug Control Register (DR7)".

@@ -1,6 +1,7 @@
 //! The architectural state, one file per kind of register.
 
 pub mod control;
+pub mod descriptor;
 pub mod eflags;
 pub mod gpr;
 pub mod msr;

@@ -137,7 +137,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A register loaded with a null selector: every access through it faults.
+    /// A register that was never loaded: every access through it faults.
     pub fn null(selector: u16) -> Self {
         Segment {
             selector,
@@ -152,17 +152,32 @@ impl Segment {
     /// From base, limit and access rights as a descriptor holds them.
     pub fn new(selector: u16, base: u64, limit: u32, access: AccessRights) -> Self {
         let mut s = Segment { selector, access, limit, base, read: Bounds::NONE, write: Bounds::NONE };
-        s.derive_bounds();
+        s.derive_bounds(true);
         s
     }
 
-    /// As real mode and virtual-8086 mode load it: base is the selector times 16. Limit and rights are given
-    /// because real mode keeps what was there ("unreal" segments) while virtual-8086 mode sets them.
+    /// As real mode and virtual-8086 mode use it: base is the selector times 16, and only the limit is checked.
     pub fn real(selector: u16, limit: u32, access: AccessRights) -> Self {
         let mut s = Segment::new(selector, (selector as u64) << 4, limit, access);
-        // Real mode checks no type: code may be written.
-        s.write = s.read;
+        s.derive_bounds(false);
         s
+    }
+
+    /// As virtual-8086 mode loads it.
+    pub fn v86(selector: u16) -> Self {
+        Segment::real(selector, 0xFFFF, Self::V86_DATA)
+    }
+
+    /// After a load of a null selector: nothing can be accessed in protected mode. The limit stays, so that a
+    /// program which goes on to real mode finds the limit that it had loaded.
+    pub fn nulled(self, selector: u16) -> Self {
+        Segment { limit: self.limit, ..Segment::null(selector) }
+    }
+
+    /// A data segment register after a load in real mode, which changes selector and base. Limit, granularity and
+    /// size stay: software makes use of segments that were loaded in protected mode ("unreal mode").
+    pub fn reloaded_real(self, selector: u16) -> Self {
+        Segment::real(selector, self.limit, AccessRights(self.access.0 & 0xF000 | Self::RESET_DATA.0))
     }
 
     /// A present, writable, accessed data segment at DPL 0: what reset loads.
@@ -170,12 +185,11 @@ impl Segment {
     /// What virtual-8086 mode loads: present, writable, accessed data at DPL 3.
     pub const V86_DATA: AccessRights = AccessRights(0xF3);
 
-    /// Recomputes the bounds after limit or access rights changed.
-    pub fn derive_bounds(&mut self) {
+    /// Recomputes the bounds from limit and access rights. `typed` says whether presence and type count: they
+    /// do in protected mode and do not in real and virtual-8086 mode.
+    pub fn derive_bounds(&mut self, typed: bool) {
         let a = self.access;
-        let all = if !a.present() || !a.is_code_or_data() {
-            Bounds::NONE
-        } else if a.is_expand_down() {
+        let all = if a.is_expand_down() {
             match self.limit.checked_add(1) {
                 Some(min) => Bounds { min, max: if a.big() { u32::MAX } else { 0xFFFF } },
                 None => Bounds::NONE,
@@ -183,8 +197,9 @@ impl Segment {
         } else {
             Bounds { min: 0, max: self.limit }
         };
-        self.read = if a.is_readable() { all } else { Bounds::NONE };
-        self.write = if a.is_writable_data() { all } else { Bounds::NONE };
+        let usable = a.present() && a.is_code_or_data();
+        self.read = if !typed || usable && a.is_readable() { all } else { Bounds::NONE };
+        self.write = if !typed || usable && a.is_writable_data() { all } else { Bounds::NONE };
     }
 
     /// The mask of the stack pointer that this stack segment uses.

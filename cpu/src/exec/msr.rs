@@ -1,0 +1,190 @@
+//! Model-specific registers: RDMSR and WRMSR.
+//!
+//! SDM Vol. 4, "Architectural MSRs"; Vol. 3A, "Memory Type Range Registers (MTRRs)", "Page Attribute Table (PAT)".
+
+use crate::bus::Biu;
+use crate::cpu::Cpu;
+use crate::decode::insn::{Handler, Insn};
+use crate::event::exception::{Fault, Outcome};
+use crate::state::control::{cr0, cr4, efer};
+use crate::state::gpr;
+use iced_x86::{Instruction, Mnemonic};
+
+/// The numbers of the registers that exist.
+mod number {
+    pub const TIME_STAMP_COUNTER: u32 = 0x10;
+    pub const PLATFORM_ID: u32 = 0x17;
+    pub const APIC_BASE: u32 = 0x1B;
+    pub const BIOS_UPDT_TRIG: u32 = 0x79;
+    pub const BIOS_SIGN_ID: u32 = 0x8B;
+    pub const MTRRCAP: u32 = 0xFE;
+    pub const SYSENTER_CS: u32 = 0x174;
+    pub const SYSENTER_EIP: u32 = 0x176;
+    pub const MCG_CAP: u32 = 0x179;
+    pub const MCG_STATUS: u32 = 0x17A;
+    pub const MISC_ENABLE: u32 = 0x1A0;
+    pub const MTRR_PHYSBASE0: u32 = 0x200;
+    pub const MTRR_PHYSMASK7: u32 = 0x20F;
+    pub const MTRR_FIX64K_00000: u32 = 0x250;
+    pub const MTRR_FIX16K_80000: u32 = 0x258;
+    pub const MTRR_FIX16K_A0000: u32 = 0x259;
+    pub const MTRR_FIX4K_C0000: u32 = 0x268;
+    pub const MTRR_FIX4K_F8000: u32 = 0x26F;
+    pub const PAT: u32 = 0x277;
+    pub const MTRR_DEF_TYPE: u32 = 0x2FF;
+    pub const EFER: u32 = 0xC000_0080;
+}
+
+/// Eight variable ranges, fixed ranges, write-combining.
+const MTRRCAP_VALUE: u64 = 0x508;
+/// Bits 36 to 63: beyond the physical address width.
+const NO_ADDRESS: u64 = !0xF_FFFF_FFFF;
+
+/// The handler of `i`, if it belongs to this family.
+pub fn select(i: &Instruction) -> Option<Handler> {
+    Some(match i.mnemonic() {
+        Mnemonic::Rdmsr => rdmsr,
+        Mnemonic::Wrmsr => wrmsr,
+        _ => return None,
+    })
+}
+
+fn rdmsr(cpu: &mut Cpu, biu: &mut Biu, _: &Insn) -> Outcome {
+    cpu.require_cpl0()?;
+    let value = cpu.read_msr(biu, cpu.gpr.get(gpr::CX))?;
+    cpu.gpr.set(gpr::AX, value as u32);
+    cpu.gpr.set(gpr::DX, (value >> 32) as u32);
+    Ok(())
+}
+
+fn wrmsr(cpu: &mut Cpu, biu: &mut Biu, _: &Insn) -> Outcome {
+    cpu.require_cpl0()?;
+    let value = (cpu.gpr.get::<u32>(gpr::DX) as u64) << 32 | cpu.gpr.get::<u32>(gpr::AX) as u64;
+    cpu.write_msr(biu, cpu.gpr.get(gpr::CX), value)
+}
+
+/// The index of a fixed-range register.
+fn fixed_range(n: u32) -> Option<usize> {
+    match n {
+        number::MTRR_FIX64K_00000 => Some(0),
+        number::MTRR_FIX16K_80000 => Some(1),
+        number::MTRR_FIX16K_A0000 => Some(2),
+        number::MTRR_FIX4K_C0000..=number::MTRR_FIX4K_F8000 => {
+            Some((n - number::MTRR_FIX4K_C0000) as usize + 3)
+        }
+        _ => None,
+    }
+}
+
+/// Memory types that MTRRs take: uncacheable, write-combining, write-through, write-protected, write-back.
+fn is_mtrr_type(t: u8) -> bool {
+    matches!(t, 0 | 1 | 4 | 5 | 6)
+}
+
+/// The PAT takes uncached (UC-) besides.
+fn is_pat_type(t: u8) -> bool {
+    is_mtrr_type(t) || t == 7
+}
+
+fn check(valid: bool) -> Outcome {
+    if valid { Ok(()) } else { Err(Fault::GP0) }
+}
+
+impl Cpu {
+    /// The time-stamp counter.
+    pub(super) fn time_stamp(&mut self, biu: &mut Biu) -> u64 {
+        let now = self.now();
+        biu.bus.time_stamp(now).wrapping_add(self.msr.tsc_offset)
+    }
+
+    /// Reads a model-specific register; #GP(0) if there is none of that number.
+    pub fn read_msr(&mut self, biu: &mut Biu, n: u32) -> Outcome<u64> {
+        let m = &self.msr;
+        Ok(match n {
+            number::TIME_STAMP_COUNTER => self.time_stamp(biu),
+            // Platform 0, and no microcode update was loaded.
+            number::PLATFORM_ID | number::BIOS_SIGN_ID => 0,
+            number::APIC_BASE => m.apic_base,
+            number::MTRRCAP => MTRRCAP_VALUE,
+            number::SYSENTER_CS..=number::SYSENTER_EIP => m.sysenter[(n - number::SYSENTER_CS) as usize],
+            // There are no banks of error-reporting registers.
+            number::MCG_CAP => 0,
+            number::MCG_STATUS => m.mcg_status,
+            number::MISC_ENABLE => m.misc_enable,
+            number::MTRR_PHYSBASE0..=number::MTRR_PHYSMASK7 => {
+                m.mtrr_variable[(n - number::MTRR_PHYSBASE0) as usize]
+            }
+            number::PAT => m.pat,
+            number::MTRR_DEF_TYPE => m.mtrr_def_type,
+            number::EFER => self.efer,
+            _ => m.mtrr_fixed[fixed_range(n).ok_or(Fault::GP0)?],
+        })
+    }
+
+    /// Writes a model-specific register; #GP(0) if there is none of that number, if it is read-only, or if the
+    /// value has reserved bits or memory types set.
+    pub fn write_msr(&mut self, biu: &mut Biu, n: u32, value: u64) -> Outcome {
+        match n {
+            number::TIME_STAMP_COUNTER => {
+                // The P6 family clears the upper half.
+                let now = self.now();
+                self.msr.tsc_offset = (value & 0xFFFF_FFFF).wrapping_sub(biu.bus.time_stamp(now));
+            }
+            number::APIC_BASE => {
+                // Bootstrap processor (read-only), global enable, address.
+                check(value & (NO_ADDRESS | 0x6FF) == 0)?;
+                let value = value & !0x100 | self.msr.apic_base & 0x100;
+                check(biu.bus.write_apic_base(value))?;
+                self.msr.apic_base = value;
+                self.sample_pins(biu);
+            }
+            // A microcode update is looked at and refused, as one for another processor is; reading the signature
+            // back tells. Software clears the signature before.
+            number::BIOS_UPDT_TRIG | number::BIOS_SIGN_ID => {}
+            number::SYSENTER_CS..=number::SYSENTER_EIP => {
+                self.msr.sysenter[(n - number::SYSENTER_CS) as usize] = value & 0xFFFF_FFFF;
+            }
+            // Three flags: a machine check was handled, its address is valid, one is in progress.
+            number::MCG_STATUS => {
+                check(value & !7 == 0)?;
+                self.msr.mcg_status = value;
+            }
+            // Fast string operations.
+            number::MISC_ENABLE => {
+                check(value & !1 == 0)?;
+                self.msr.misc_enable = value;
+            }
+            number::MTRR_PHYSBASE0..=number::MTRR_PHYSMASK7 => {
+                let index = (n - number::MTRR_PHYSBASE0) as usize;
+                check(match index % 2 {
+                    0 => value & (NO_ADDRESS | 0xF00) == 0 && is_mtrr_type(value as u8),
+                    _ => value & (NO_ADDRESS | 0x7FF) == 0,
+                })?;
+                self.msr.mtrr_variable[index] = value;
+            }
+            number::PAT => {
+                check(value.to_le_bytes().iter().all(|t| is_pat_type(*t)))?;
+                self.msr.pat = value;
+            }
+            number::MTRR_DEF_TYPE => {
+                // MTRRs enabled, fixed ranges enabled, type.
+                check(value & !0xCFF == 0 && is_mtrr_type(value as u8))?;
+                self.msr.mtrr_def_type = value;
+            }
+            number::EFER => {
+                check(value & !efer::WRITABLE == 0)?;
+                let paged = self.cr0 & cr0::PG != 0 && self.cr4 & cr4::PAE != 0;
+                if (value ^ self.efer) & efer::NXE != 0 && paged {
+                    self.flush_tlb();
+                }
+                self.efer = value;
+            }
+            _ => {
+                let index = fixed_range(n).ok_or(Fault::GP0)?;
+                check(value.to_le_bytes().iter().all(|t| is_mtrr_type(*t)))?;
+                self.msr.mtrr_fixed[index] = value;
+            }
+        }
+        Ok(())
+    }
+}
