@@ -1,11 +1,55 @@
-//! The attribute table: what an instruction reads, writes and leaves undefined, and how it treats the flow.
+//! The attribute table: what an instruction is, how it treats the flow, and which flags it reads, writes and
+//! leaves undefined.
 //!
-//! Shared by the interpreter (where blocks end), the translator (what may run as it is) and the tests (which
-//! flags to compare). The flag columns come from iced-x86, corrected where processors agree on more than the
-//! manual promises or on something else.
+//! Shared by the interpreter (where blocks end), the translator (what may run as it is, which flags are dead) and
+//! the tests (which flags to compare). What iced-x86 knows is taken from it; [`row`] and [`flags`] hold what it
+//! does not know and what it says otherwise than the manuals.
 
 use crate::state::eflags::bit;
-use iced_x86::{FlowControl, Instruction, Mnemonic, RflagsBits};
+use iced_x86::{CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind, Register, RflagsBits};
+
+/// The group of an instruction. SDM Vol. 1, "Instruction Set Summary".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// "Data Transfer Instructions".
+    DataTransfer,
+    /// "Binary Arithmetic Instructions".
+    BinaryArithmetic,
+    /// "Decimal Arithmetic Instructions".
+    DecimalArithmetic,
+    /// "Logical Instructions".
+    Logical,
+    /// "Shift and Rotate Instructions".
+    ShiftAndRotate,
+    /// "Bit and Byte Instructions".
+    BitAndByte,
+    /// "Control Transfer Instructions", near ones.
+    ControlTransfer,
+    /// Far jumps, calls and returns, software interrupts, IRET.
+    FarTransfer,
+    /// "String Instructions".
+    String,
+    /// "I/O Instructions".
+    InputOutput,
+    /// "Enter and Leave Instructions".
+    EnterAndLeave,
+    /// "Flag Control (EFLAG) Instructions".
+    FlagControl,
+    /// "Segment Register Instructions".
+    SegmentRegister,
+    /// "Miscellaneous Instructions", and hints.
+    Miscellaneous,
+    /// "x87 FPU Instructions".
+    X87,
+    /// "MMX Instructions".
+    Mmx,
+    /// "SSE Instructions", with the state management of FXSAVE.
+    Sse,
+    /// "SSE2 Instructions".
+    Sse2,
+    /// "System Instructions".
+    System,
+}
 
 /// Whether the instructions behind can be executed without looking up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,28 +86,98 @@ pub fn flow(i: &Instruction) -> Flow {
     }
 }
 
-/// Innocuous or sensitive; see [`Sensitivity`].
+/// Innocuous or sensitive; see [`Sensitivity`]. What is no instruction of ours is innocuous: it raises #UD in any
+/// mode.
 pub fn sensitivity(i: &Instruction) -> Sensitivity {
+    row(i).map_or(Sensitivity::Innocuous, |(_, sensitivity)| sensitivity)
+}
+
+/// The group of `i`; `None` if it is no instruction of this processor and raises #UD.
+pub fn class(i: &Instruction) -> Option<Class> {
+    row(i).map(|(class, _)| class)
+}
+
+/// A row of the table.
+type Row = (Class, Sensitivity);
+
+fn row(i: &Instruction) -> Option<Row> {
+    use Class::*;
     use Mnemonic::*;
-    let sensitive = match i.mnemonic() {
-        Cli | Sti | Popf | Popfd | Pushf | Pushfd | Hlt | In | Out | Insb | Insw | Insd | Outsb | Outsw
-        | Outsd => true,
-        Lgdt | Lidt | Lldt | Ltr | Sgdt | Sidt | Sldt | Str | Smsw | Lmsw | Clts | Invlpg | Invd | Wbinvd => {
-            true
+    use Sensitivity::*;
+    let row = match i.mnemonic() {
+        Mov | Push | Pop if has(i, Register::is_segment_register) => (SegmentRegister, Sensitive),
+        Mov if has(i, Register::is_cr) || has(i, Register::is_dr) => (System, Sensitive),
+        Mov | Push | Pop => (DataTransfer, Innocuous),
+        Jmp | Call if is_far(i) => (FarTransfer, Sensitive),
+        Movsd | Cmpsd if !i.is_string_instruction() => (Sse2, Innocuous),
+
+        Cmova | Cmovae | Cmovb | Cmovbe | Cmove | Cmovg | Cmovge | Cmovl | Cmovle | Cmovne | Cmovno
+        | Cmovnp | Cmovns | Cmovo | Cmovp | Cmovs => (DataTransfer, Innocuous),
+        Xchg | Bswap | Xadd | Cmpxchg | Cmpxchg8b | Pusha | Pushad | Popa | Popad => {
+            (DataTransfer, Innocuous)
         }
-        Lar | Lsl | Verr | Verw | Arpl => true,
-        Lds | Les | Lfs | Lgs | Lss => true,
-        Rdtsc | Rdpmc | Rdmsr | Wrmsr | Cpuid | Rsm | Sysenter | Sysexit | Int1 | Int3 | Int | Into
-        | Iret | Iretd => true,
-        Mov => (0..2).any(|n| {
-            let r = i.op_register(n);
-            r.is_segment_register() || r.is_cr() || r.is_dr()
-        }),
-        Push => i.op0_register().is_segment_register(),
-        Pop => i.op0_register().is_segment_register(),
-        _ => i.is_privileged(),
+        Cwd | Cdq | Cbw | Cwde | Movsx | Movzx => (DataTransfer, Innocuous),
+
+        Add | Adc | Sub | Sbb | Imul | Mul | Idiv | Div | Inc | Dec | Neg | Cmp => {
+            (BinaryArithmetic, Innocuous)
+        }
+        Daa | Das | Aaa | Aas | Aam | Aad => (DecimalArithmetic, Innocuous),
+        And | Or | Xor | Not => (Logical, Innocuous),
+        Sar | Shr | Sal | Shl | Shrd | Shld | Ror | Rol | Rcr | Rcl => (ShiftAndRotate, Innocuous),
+        Bt | Bts | Btr | Btc | Bsf | Bsr | Test => (BitAndByte, Innocuous),
+        Seta | Setae | Setb | Setbe | Sete | Setg | Setge | Setl | Setle | Setne | Setno | Setnp | Setns
+        | Seto | Setp | Sets => (BitAndByte, Innocuous),
+
+        Jmp | Call | Ret | Loop | Loope | Loopne | Jcxz | Jecxz => (ControlTransfer, Innocuous),
+        Ja | Jae | Jb | Jbe | Je | Jg | Jge | Jl | Jle | Jne | Jno | Jnp | Jns | Jo | Jp | Js => {
+            (ControlTransfer, Innocuous)
+        }
+        Bound => (ControlTransfer, Innocuous),
+        Retf | Int | Int1 | Int3 | Into | Iret | Iretd => (FarTransfer, Sensitive),
+
+        Movsb | Movsw | Movsd | Cmpsb | Cmpsw | Cmpsd | Scasb | Scasw | Scasd | Lodsb | Lodsw | Lodsd
+        | Stosb | Stosw | Stosd => (String, Innocuous),
+        In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd => (InputOutput, Sensitive),
+        Enter | Leave => (EnterAndLeave, Innocuous),
+
+        Stc | Clc | Cmc | Cld | Std | Lahf | Sahf | Salc => (FlagControl, Innocuous),
+        Pushf | Pushfd | Popf | Popfd | Sti | Cli => (FlagControl, Sensitive),
+        Lds | Les | Lfs | Lgs | Lss => (SegmentRegister, Sensitive),
+        Lea | Nop | Pause | Reservednop | Ud0 | Ud1 | Ud2 | Xlatb => (Miscellaneous, Innocuous),
+        Cpuid => (Miscellaneous, Sensitive),
+
+        Lgdt | Sgdt | Lldt | Sldt | Ltr | Str | Lidt | Sidt | Lmsw | Smsw | Clts | Arpl | Lar | Lsl
+        | Verr | Verw | Invd | Wbinvd | Invlpg | Hlt | Rdmsr | Wrmsr | Rdpmc | Rdtsc | Sysenter | Sysexit => {
+            (System, Sensitive)
+        }
+
+        Wait => (X87, Innocuous),
+        _ => return by_feature(i),
     };
-    if sensitive { Sensitivity::Sensitive } else { Sensitivity::Innocuous }
+    Some(row)
+}
+
+/// The floating-point and vector instructions, by the feature that CPUID announces for them.
+fn by_feature(i: &Instruction) -> Option<Row> {
+    use CpuidFeature as F;
+    let class = match i.cpuid_features() {
+        [F::FPU | F::FPU287 | F::FPU387] => Class::X87,
+        [F::FPU, F::CMOV] | [F::CMOV, F::FPU] => Class::X87,
+        [F::MMX] => Class::Mmx,
+        [F::FXSR | F::SSE] => Class::Sse,
+        [F::SSE2 | F::CLFSH] => Class::Sse2,
+        _ => return None,
+    };
+    Some((class, Sensitivity::Innocuous))
+}
+
+fn has(i: &Instruction, is: fn(Register) -> bool) -> bool {
+    (0..i.op_count().min(2)).any(|n| i.op_kind(n) == OpKind::Register && is(i.op_register(n)))
+}
+
+/// Whether a JMP or CALL takes a far pointer.
+fn is_far(i: &Instruction) -> bool {
+    i.is_jmp_far() || i.is_jmp_far_indirect() || i.is_call_far() || i.is_call_far_indirect()
 }
 
 /// Arithmetic flags in EFLAGS positions.
@@ -75,15 +189,77 @@ pub struct FlagUse {
     pub written: u32,
     /// Left undefined by the manual.
     pub undefined: u32,
+    /// Those of [`FlagUse::written`] and [`FlagUse::undefined`] that stay what they were for some operands: shifts by
+    /// a CL of zero, repetitions with a count of zero.
+    pub kept: u32,
+}
+
+impl FlagUse {
+    /// Flags whose value before the instruction cannot be seen after it.
+    pub fn killed(self) -> u32 {
+        (self.written | self.undefined) & !self.kept
+    }
 }
 
 /// Which arithmetic flags `i` reads, writes and leaves undefined.
 pub fn flags(i: &Instruction) -> FlagUse {
-    FlagUse {
+    flags_for(i, None)
+}
+
+/// As [`flags`], where CL is known: what a shift does depends on its count.
+pub fn flags_with_cl(i: &Instruction, cl: u8) -> FlagUse {
+    flags_for(i, Some(cl))
+}
+
+fn flags_for(i: &Instruction, cl: Option<u8>) -> FlagUse {
+    use Mnemonic::*;
+    let mut f = FlagUse {
         read: arithmetic(i.rflags_read()),
         written: arithmetic(i.rflags_written() | i.rflags_cleared() | i.rflags_set()),
         undefined: arithmetic(i.rflags_undefined()),
+        kept: 0,
+    };
+    match i.mnemonic() {
+        // OF, SF, AF and PF are undefined by the manual; no processor touches them.
+        Bt | Bts | Btr | Btc => f.undefined = 0,
+        Cmpsb | Cmpsw | Cmpsd | Scasb | Scasw | Scasd if i.has_rep_prefix() || i.has_repne_prefix() => {
+            f.kept = f.written;
+        }
+        // They push or save EFLAGS.
+        _ if class(i) == Some(Class::FarTransfer) && i.mnemonic() != Retf => f.read = bit::ARITHMETIC,
+        _ if class(i) == Some(Class::ShiftAndRotate) => shift_flags(i, cl, &mut f),
+        _ => {}
     }
+    f
+}
+
+/// What the flags of a shift depend on: its count, taken modulo 32, and its width.
+fn shift_flags(i: &Instruction, cl: Option<u8>, f: &mut FlagUse) {
+    use Mnemonic::*;
+    let last = i.op_count() - 1;
+    let by_cl = i.op_kind(last) == OpKind::Register;
+    let count = if by_cl { cl } else { Some(i.immediate8()) }.map(|n| n as u32 & 31);
+    let rotate = matches!(i.mnemonic(), Rol | Ror | Rcl | Rcr);
+    let all = if rotate { bit::CF | bit::OF } else { bit::ARITHMETIC };
+    let bits = match i.op_kind(0) {
+        OpKind::Register => i.op_register(0).size() as u32 * 8,
+        _ => i.memory_size().size() as u32 * 8,
+    };
+    f.undefined = match (i.mnemonic(), count) {
+        (_, Some(0)) => {
+            *f = FlagUse::default();
+            return;
+        }
+        // The result is undefined too.
+        (Shld | Shrd, Some(n)) if n > bits => all,
+        (Shld | Shrd, None) if bits == 16 => all,
+        (Shl | Sal | Shr, Some(n)) if n >= bits => bit::CF | bit::OF | bit::AF,
+        (Shl | Sal | Shr, None) if bits < 32 => bit::CF | bit::OF | bit::AF,
+        (_, Some(1)) => bit::AF & all,
+        _ => (bit::OF | bit::AF) & all,
+    };
+    f.written = all & !f.undefined;
+    f.kept = if count.is_none() { all } else { 0 };
 }
 
 fn arithmetic(iced: u32) -> u32 {

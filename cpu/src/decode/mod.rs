@@ -2,6 +2,8 @@
 
 pub mod attrs;
 pub mod insn;
+#[cfg(test)]
+mod tests;
 
 use crate::event::exception::Fault;
 use crate::exec::dispatch;
