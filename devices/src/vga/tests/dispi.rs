@@ -161,6 +161,16 @@ fn enabling_clears_the_picture_unless_asked_not_to() {
 }
 
 #[test]
+fn enabling_a_planar_mode_clears_all_of_its_picture() {
+    let mut guest = Guest::in_mode(0x12);
+    guest.vga.vram_mut(0, VRAM_SIZE).fill(0x55);
+    guest.set_color(0, [0; 3]);
+    guest.set_color(0x3F, [63; 3]);
+    guest.set_vbe_mode(800, 600, 4);
+    assert!(guest.picture().pixels().iter().all(|&pel| pel == 0));
+}
+
+#[test]
 fn the_window_shows_banks_of_64_kib() {
     let mut guest = Guest::new();
     guest.set_vbe_mode(1024, 768, 32);

@@ -187,6 +187,82 @@ fn a_line_compare_starts_again_at_address_0() {
 }
 
 #[test]
+fn line_compare_has_ten_bits_in_three_registers() {
+    // Line compare 0 splits after the first line, unless one of the two high bits puts it off the screen.
+    for (overflow, maximum_scan_line, split) in [(0x2E, 0x00, true), (0x3E, 0x40, false), (0x2E, 0x40, false)]
+    {
+        let mut guest = graphics(0x12);
+        guest.set(0x3CE, 5, 2);
+        guest.poke(0xA0000, 0x0F);
+        guest.set(0x3D4, 0x18, 0);
+        guest.set(0x3D4, 0x07, overflow);
+        guest.set(0x3D4, 0x09, maximum_scan_line);
+        assert_eq!(guest.pels(0, 1), [if split { 0x0F } else { 0 }]);
+    }
+}
+
+#[test]
+fn the_display_end_alone_changes_the_height() {
+    let mut guest = graphics(0x12);
+    guest.set(0x3D4, 0x12, 0x8F);
+    assert_eq!(guest.vga.resolution(), (640, 400));
+}
+
+#[test]
+fn row_scan_bits_select_four_banks_where_cr17_says_so() {
+    // The Hercules card's arrangement: lines of a row of four lie 8 KiB apart.
+    let mut guest = graphics(0x12);
+    guest.set(0x3CE, 5, 2);
+    guest.set(0x3D4, 0x09, 0x43);
+    guest.set(0x3D4, 0x17, 0xE0);
+    for (bank, color) in (0..4).zip([1, 2, 4, 8]) {
+        guest.poke(0xA0000 + bank * 0x2000, color);
+        guest.poke(0xA0000 + bank * 0x2000 + 80, color | 3);
+    }
+    for (y, color) in [1, 2, 4, 8, 3, 3, 7, 11].into_iter().enumerate() {
+        assert_eq!(guest.pels(0, y as u32), [color], "line {y}");
+    }
+}
+
+#[test]
+fn doubleword_addressing_rotates_the_counter_by_two() {
+    let mut guest = graphics(0x13);
+    for (counter, address) in [(0x1234, 0x48D0), (0x4000, 1), (0x8000, 2), (0xC001, 7)] {
+        guest.set(0x3D4, 0x0C, (counter >> 8) as u8);
+        guest.set(0x3D4, 0x0D, counter as u8);
+        guest.set_maps(address, [0x11, 0x22, 0x33, 0x44]);
+        assert_eq!(guest.pels(0, 0), [0x11, 0x22, 0x33, 0x44], "counter {counter:X}h");
+        guest.set_maps(address, [0; 4]);
+    }
+}
+
+#[test]
+fn word_addressing_takes_bit_0_from_counter_bit_13_or_15() {
+    for (mode_control, counter, address) in
+        [(0xA3, 0x2000, 0x4000), (0xA3, 0x8000, 0x0001), (0x83, 0x2000, 0x4001), (0x83, 0x8000, 0x0000)]
+    {
+        let mut guest = graphics(0x12);
+        guest.set(0x3D4, 0x17, mode_control);
+        guest.set(0x3D4, 0x0C, (counter >> 8) as u8);
+        guest.set_maps(address, [0xFF, 0, 0xFF, 0]);
+        assert_eq!(guest.pels(0, 0), [5; 8], "CR17h {mode_control:X}h, counter {counter:X}h");
+    }
+}
+
+#[test]
+fn counting_by_two_or_four_shows_addresses_repeatedly() {
+    for (underline_location, mode_control, times) in [(0x00, 0xE3, 1), (0x00, 0xEB, 2), (0x20, 0xE3, 4)] {
+        let mut guest = graphics(0x12);
+        guest.set(0x3D4, 0x14, underline_location);
+        guest.set(0x3D4, 0x17, mode_control);
+        guest.set_maps(1, [0xFF; 4]);
+        let lit = guest.pels::<80>(0, 0).iter().filter(|&&pel| pel == 15).count();
+        assert_eq!(lit, 8 * times);
+        assert_eq!(guest.pels(8 * times as u32, 0), [15]);
+    }
+}
+
+#[test]
 fn a_split_screen_pans_along_unless_mode_control_bit_5_says_no() {
     let mut guest = graphics(0x12);
     guest.set(0x3CE, 5, 2);
@@ -199,6 +275,11 @@ fn a_split_screen_pans_along_unless_mode_control_bit_5_says_no() {
     guest.set_attribute(0x13, 3);
     guest.set_attribute(0x10, 0x01);
     assert_eq!(guest.pels(0, 100), [0xF, 0, 0, 0]);
+    guest.set(0x3D4, 0x08, 1 << 5);
+    guest.poke(0xA0001, 0x0F);
+    assert_eq!(guest.pels(0, 100), [0xF, 0, 0, 0]);
+    guest.poke(0xA0001, 0x00);
+    assert_eq!(guest.pels(0, 100), [0; 4], "byte panning has passed the first character");
     guest.set_attribute(0x10, 0x21);
     assert_eq!(guest.pels(0, 100), [0, 0, 0, 0xF]);
 }

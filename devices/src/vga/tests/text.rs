@@ -230,6 +230,22 @@ fn smooth_scrolling_combines_row_scan_and_pel_panning() {
 }
 
 #[test]
+fn a_preset_beyond_the_row_runs_to_31_first() {
+    let mut guest = text();
+    for row in 0..32 {
+        guest.set_maps(u32::from(b'E') * 32 + row, [0, 0, row as u8, 0]);
+    }
+    for column in 0..80 {
+        (0..25).for_each(|row| put(&mut guest, column, row, b'E', 0x07));
+    }
+    guest.set(0x3D4, 0x08, 29);
+    for (y, row_scan) in (0..).zip([29, 30, 31, 0, 1]) {
+        let expected: [u8; 8] = std::array::from_fn(|i| if row_scan >> (7 - i) & 1 != 0 { 7 } else { 0 });
+        assert_eq!(guest.pels(0, y), expected, "line {y}");
+    }
+}
+
+#[test]
 fn byte_panning_moves_by_characters() {
     let mut guest = text();
     put(&mut guest, 3, 0, b'Q', 0x07);

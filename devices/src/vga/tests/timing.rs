@@ -72,6 +72,22 @@ fn nothing_is_displayed_during_retrace() {
 }
 
 #[test]
+fn vertical_values_have_ten_bits() {
+    // 600 lines of 628, retrace at 601: the VESA timing of 800 by 600 at 60 Hz, in bits 9 without bits 8.
+    let mut guest = Guest::in_mode(0x12);
+    guest.set(0x3D4, 0x11, 0x00);
+    for (index, value) in [(0x06, 0x72), (0x07, 0xF0), (0x10, 0x59), (0x12, 0x57), (0x11, 0x8D)] {
+        guest.set(0x3D4, index, value);
+    }
+    assert_eq!(guest.vga.resolution(), (640, 600));
+    let lines = |count: u64| count * 800 * 1_000_000_000 / 25_175_000;
+    assert!(guest.frame_time().abs_diff(lines(628)) < 1_000);
+    assert!(guest.wait(RETRACE, 0, 100).abs_diff(lines(4)) < 300);
+    guest.wait(DISPLAY_OFF, 0, 100);
+    assert!(guest.wait(RETRACE, RETRACE, 100).abs_diff(lines(601)) < 300);
+}
+
+#[test]
 fn a_frame_has_as_many_blank_moments_as_the_timing_says() {
     // 640 of 800 dots on 480 of 525 lines: 73.14 % of a frame.
     let mut guest = Guest::in_mode(0x12);
@@ -163,6 +179,23 @@ fn the_vertical_interrupt_is_latched_until_cr11_bit_4_clears_it() {
         guest.set(0x3D4, 0x11, 0x1C);
         assert!(!raised(), "the same retrace does not interrupt again");
     }
+}
+
+#[test]
+fn a_look_into_the_past_does_not_repeat_an_interrupt() {
+    let bank = IrqBank::new();
+    let mut guest = Guest::with_irq(bank.line(2));
+    guest.set_mode(0x12);
+    guest.set(0x3D4, 0x11, 0x1C);
+    let due = guest.vga.next_event().expect("a retrace is to come");
+    guest.now = due;
+    guest.vga.advance(due);
+    guest.set(0x3D4, 0x11, 0x0C);
+    guest.set(0x3D4, 0x11, 0x1C);
+    guest.vga.advance(due - GuestDuration::from_nanos(1_000));
+    guest.vga.advance(due);
+    assert_eq!(bank.inputs(0).levels(), 0);
+    assert!(guest.vga.next_event().is_some_and(|next| next > due));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn bits_masked_off_come_from_the_latches_not_from_memory() {
 fn write_mode_1_copies_the_latches_whatever_is_written() {
     let mut guest = planar([0x12, 0x34, 0x56, 0x78]);
     guest.set(0x3CE, 5, 1);
-    guest.set(0x3CE, 8, 0x00);
+    guest.set(0x3CE, 8, 0xF0);
     guest.set(0x3CE, 3, 0x18);
     guest.set(0x3C4, 2, 0b1011);
     assert_eq!(written(&mut guest, [0xEE; 4], 0x99), [0x12, 0x34, 0xEE, 0x78]);
@@ -71,6 +71,8 @@ fn write_mode_2_takes_one_bit_for_each_map() {
     for color in 0..16 {
         let mut guest = planar([0b1010_1010; 4]);
         guest.set(0x3CE, 5, 2);
+        // Neither rotation nor set/reset has a part in mode 2.
+        guest.set(0x3CE, 3, 1);
         guest.set(0x3CE, 8, 0b1111_0000);
         guest.set(0x3CE, 0, !color);
         guest.set(0x3CE, 1, 0x0F);
@@ -163,6 +165,17 @@ fn odd_even_puts_characters_in_map_0_and_attributes_in_map_1() {
     }
     assert_eq!(guest.read(0xB8000, Dword), 0x2F42_1F41);
     assert_eq!(guest.read(0xB8001, Word), 0x421F);
+}
+
+#[test]
+fn read_map_select_bit_1_leads_text_reads_to_maps_2_and_3() {
+    let mut guest = Guest::in_mode(0x03);
+    guest.set_maps(0, [0x11, 0x22, 0x33, 0x44]);
+    assert_eq!(guest.read(0xB8000, Word), 0x2211);
+    guest.set(0x3CE, 4, 2);
+    assert_eq!(guest.read(0xB8000, Word), 0x4433);
+    guest.set(0x3CE, 4, 1);
+    assert_eq!(guest.read(0xB8000, Word), 0x2211, "bit 0 has no part in it");
 }
 
 #[test]
