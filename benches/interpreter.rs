@@ -19,6 +19,7 @@ fn interpreter(c: &mut Criterion) {
         let mut counted = machine(&image);
         let end = counted.run(None, &mut std::io::sink()).expect("no output");
         assert_eq!(end, FlatEnd::Exit(0), "{} went astray", guest.name);
+        println!("{}: {}, {} instructions", guest.name, guest.about, counted.cpu.work());
         group.throughput(Throughput::Elements(counted.cpu.work()));
         group.bench_function(guest.name, |b| {
             let run = |mut m: FlatMachine| m.run(None, &mut std::io::sink());

@@ -4,12 +4,15 @@ use crate::clock::Clock;
 use crate::memmap::MemoryMap;
 use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
-use idem86_devices::access::PortIo;
+use idem86_devices::access::{PortIo, PortRange};
+use idem86_devices::debug_exit::DebugExit;
+use idem86_devices::debugcon::DebugConsole;
 use idem86_devices::dma::Dma;
 use idem86_devices::ide::Ide;
 use idem86_devices::irq::IrqBank;
 use idem86_devices::pic::Pic;
 use idem86_devices::pit::Pit;
+use idem86_devices::port92::Port92;
 use idem86_devices::post_code::PostCode;
 use idem86_devices::ps2::Ps2Controller;
 use idem86_devices::reset::Reset;
@@ -61,6 +64,12 @@ pub struct Board {
     pub ide: Ide,
     /// Display.
     pub vga: Vga,
+    /// Fast A20 gate and reset.
+    pub port92: Port92,
+    /// What firmware prints for its developers.
+    pub debug_console: DebugConsole,
+    /// Ends the run.
+    pub debug_exit: DebugExit,
     /// The next moment at which a device acts by itself.
     pub(crate) deadline: GuestTime,
     /// What the next look at the pins will report once.
@@ -105,6 +114,8 @@ impl Board {
         ports.put(PortDevice::Ide, Ide::PRIMARY_PORTS);
         ports.put(PortDevice::Ide, Ide::SECONDARY_PORTS);
         ports.put(PortDevice::Vga, Vga::PORTS);
+        ports.put(PortDevice::Port92, Port92::PORTS);
+        ports.put(PortDevice::DebugConsole, DebugConsole::PORTS);
         Board {
             clock,
             memory,
@@ -118,12 +129,23 @@ impl Board {
             com,
             ide: Ide::new(irq::IDE.map(line)),
             vga: Vga::new(line(irq::VERTICAL_RETRACE)),
+            port92: Port92::new(),
+            debug_console: DebugConsole::new(),
+            debug_exit: DebugExit::new(),
             irqs: irqs.clone(),
             deadline: GuestTime::ZERO,
             signals: Signals::default(),
             write_only: Vec::new(),
             unclaimed: 0,
         }
+    }
+
+    /// Puts the debug-exit port at `port`.
+    pub fn enable_debug_exit(&mut self, port: u16) {
+        self.ports.remove(PortDevice::DebugExit);
+        let first = DebugExit::PORTS[0];
+        let count = first.count.min((u16::MAX - port).saturating_add(1));
+        self.ports.put(PortDevice::DebugExit, &[PortRange::new(port, count, first.offset)]);
     }
 
     /// The device behind a port.
@@ -142,6 +164,9 @@ impl Board {
             PortDevice::Com4 => com4,
             PortDevice::Ide => &mut self.ide,
             PortDevice::Vga => &mut self.vga,
+            PortDevice::Port92 => &mut self.port92,
+            PortDevice::DebugConsole => &mut self.debug_console,
+            PortDevice::DebugExit => &mut self.debug_exit,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
@@ -153,7 +178,7 @@ impl Board {
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 12] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 15] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -168,6 +193,9 @@ impl Board {
             com4,
             &mut self.ide,
             &mut self.vga,
+            &mut self.port92,
+            &mut self.debug_console,
+            &mut self.debug_exit,
         ]
     }
 
@@ -201,7 +229,8 @@ impl Board {
         self.deadline = next;
     }
 
-    /// `device` was accessed: if it now wants to act earlier than anyone did, the run is cut short.
+    /// `device` was accessed: if it now wants to act earlier than anyone did, or wants the run loop to look at it,
+    /// the run is cut short.
     pub(crate) fn note_deadline(&mut self, device: PortDevice) {
         let [com1, com2, com3, com4] = &self.com;
         let timed: &dyn Timed = match device {
@@ -214,10 +243,16 @@ impl Board {
             PortDevice::Com4 => com4,
             PortDevice::Ide => &self.ide,
             PortDevice::Vga => &self.vga,
+            PortDevice::DebugExit => {
+                self.signals.pause = true;
+                return;
+            }
             PortDevice::None
             | PortDevice::Pic
             | PortDevice::Dma
             | PortDevice::PostCode
+            | PortDevice::Port92
+            | PortDevice::DebugConsole
             | PortDevice::FirmwareTrap => return,
         };
         if timed.next_event().is_some_and(|at| at < self.deadline) {

@@ -21,6 +21,8 @@ pub enum Outcome {
     Ran,
     /// The processor stands still for ever: HLT with interrupts off and nothing to wake it.
     Stuck,
+    /// The guest wrote to the debug-exit port and asks for this exit status.
+    Exit(u32),
     /// A reset, on a machine that was told not to restart.
     Reset,
     /// A triple fault, likewise.
@@ -131,13 +133,18 @@ impl Machine {
             let deadline = self.board.deadline.min(until);
             let budget = self.board.clock.budget(self.cpu.work(), deadline);
             match self.enter(budget) {
-                Stop::Budget | Stop::Pause => {}
+                Stop::Budget | Stop::Pause => {
+                    if let Some(status) = self.board.debug_exit.exit_status() {
+                        return Outcome::Exit(status);
+                    }
+                }
                 Stop::Halted => {
                     if let Some(outcome) = self.idle(until) {
                         return outcome;
                     }
                 }
-                Stop::Reset | Stop::Shutdown if !self.reboot => return Outcome::Reset,
+                Stop::Reset if !self.reboot => return Outcome::Reset,
+                Stop::Shutdown if !self.reboot => return Outcome::TripleFault,
                 Stop::Reset => self.reset(),
                 Stop::Shutdown => {
                     // The chipset answers a shutdown cycle by resetting the processor alone.

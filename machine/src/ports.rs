@@ -32,6 +32,12 @@ pub enum PortDevice {
     Ide,
     /// VGA and its display interface.
     Vga,
+    /// Fast A20 gate and reset.
+    Port92,
+    /// Debug console.
+    DebugConsole,
+    /// Debug-exit port.
+    DebugExit,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

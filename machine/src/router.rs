@@ -186,13 +186,15 @@ impl Bus for Board {
 
     fn pins(&mut self) -> Pins {
         let signals = std::mem::take(&mut self.signals);
+        // Both are asked, so that neither request stays behind.
+        let reset = self.ps2.take_reset_request() | self.port92.take_reset_request();
         // The run loop asks for the firmware call itself.
         self.signals.firmware = signals.firmware;
         Pins {
             intr: self.pic.interrupt_output(),
             nmi: false,
-            a20: self.ps2.a20_open(),
-            reset: signals.reset | self.ps2.take_reset_request(),
+            a20: self.ps2.a20_open() || self.port92.a20_enabled(),
+            reset: signals.reset | reset,
             remapped: signals.remapped,
             pause: signals.pause,
         }
