@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::clock::{Clock, ClockKind};
 use crate::config::{Config, ConfigError, Firmware, IdeDrive};
 use crate::guest_memory::GuestMemory;
+use crate::keyboard::KeyQueue;
 use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
@@ -48,6 +49,8 @@ pub struct Machine {
     pub cpu: Cpu,
     /// Everything on the bus.
     pub board: Board,
+    /// What the user types.
+    pub keyboard: KeyQueue,
     /// RAM and ROMs; see [`MemoryMap`].
     slab: Vec<u8>,
     reboot: bool,
@@ -98,8 +101,14 @@ impl Machine {
             };
             attached.map_err(|e| ConfigError::Drive(name, e))?;
         }
-        let mut machine =
-            Machine { cpu: Cpu::new(), board, slab, reboot: config.reboot, counters: Counters::default() };
+        let mut machine = Machine {
+            cpu: Cpu::new(),
+            board,
+            keyboard: KeyQueue::default(),
+            slab,
+            reboot: config.reboot,
+            counters: Counters::default(),
+        };
         machine.board.advance(GuestTime::ZERO);
         Ok(machine)
     }
@@ -175,6 +184,7 @@ impl Machine {
             self.cpu.ram_written(at, 1);
         }
         self.board.advance(now);
+        self.keyboard.feed(&mut self.board.ps2, now);
     }
 
     /// The processor waits for an interrupt: lets time pass until the next event.
