@@ -8,6 +8,7 @@ use idem86_devices::access::{PortIo, PortRange};
 use idem86_devices::debug_exit::DebugExit;
 use idem86_devices::debugcon::DebugConsole;
 use idem86_devices::dma::Dma;
+use idem86_devices::fw_cfg::FwCfg;
 use idem86_devices::ide::Ide;
 use idem86_devices::irq::IrqBank;
 use idem86_devices::pic::Pic;
@@ -70,6 +71,8 @@ pub struct Board {
     pub debug_console: DebugConsole,
     /// Ends the run.
     pub debug_exit: DebugExit,
+    /// What the machine tells its firmware.
+    pub fw_cfg: FwCfg,
     /// The next moment at which a device acts by itself.
     pub(crate) deadline: GuestTime,
     /// What the next look at the pins will report once.
@@ -116,6 +119,7 @@ impl Board {
         ports.put(PortDevice::Vga, Vga::PORTS);
         ports.put(PortDevice::Port92, Port92::PORTS);
         ports.put(PortDevice::DebugConsole, DebugConsole::PORTS);
+        ports.put(PortDevice::FwCfg, FwCfg::PORTS);
         Board {
             clock,
             memory,
@@ -132,6 +136,7 @@ impl Board {
             port92: Port92::new(),
             debug_console: DebugConsole::new(),
             debug_exit: DebugExit::new(),
+            fw_cfg: FwCfg::new(),
             irqs: irqs.clone(),
             deadline: GuestTime::ZERO,
             signals: Signals::default(),
@@ -167,6 +172,7 @@ impl Board {
             PortDevice::Port92 => &mut self.port92,
             PortDevice::DebugConsole => &mut self.debug_console,
             PortDevice::DebugExit => &mut self.debug_exit,
+            PortDevice::FwCfg => &mut self.fw_cfg,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
@@ -178,7 +184,7 @@ impl Board {
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 15] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 16] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -196,6 +202,7 @@ impl Board {
             &mut self.port92,
             &mut self.debug_console,
             &mut self.debug_exit,
+            &mut self.fw_cfg,
         ]
     }
 
@@ -245,6 +252,10 @@ impl Board {
             PortDevice::Vga => &self.vga,
             PortDevice::DebugExit => {
                 self.signals.pause = true;
+                return;
+            }
+            PortDevice::FwCfg => {
+                self.signals.pause |= self.fw_cfg.dma_pending();
                 return;
             }
             PortDevice::None

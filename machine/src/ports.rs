@@ -38,6 +38,8 @@ pub enum PortDevice {
     DebugConsole,
     /// Debug-exit port.
     DebugExit,
+    /// Firmware configuration.
+    FwCfg,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

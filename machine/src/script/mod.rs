@@ -79,6 +79,7 @@ impl Script {
     pub fn advance(&mut self, machine: &mut Machine) -> Result<ScriptState, ScriptError> {
         while let Some(step) = self.steps.get(self.next) {
             let now = machine.now();
+            let first = self.since.is_none();
             let since = *self.since.get_or_insert(now);
             let fail = |what: String| ScriptError { number: self.next + 1, step: step.to_string(), what };
             let done = match step {
@@ -94,19 +95,19 @@ impl Script {
                     machine.board.vga.text_screen().is_some_and(|s| regex.is_match(&s.to_string()))
                 }
                 Step::Type(strokes) => {
-                    if since == now {
+                    if first {
                         strokes.iter().for_each(|s| machine.keyboard.stroke(*s));
                     }
                     machine.keyboard.is_empty()
                 }
                 Step::Key(events) => {
-                    if since == now {
+                    if first {
                         machine.keyboard.chord(events.iter().copied());
                     }
                     machine.keyboard.is_empty()
                 }
                 Step::SendSerial(bytes) => {
-                    if since == now {
+                    if first {
                         self.to_send.extend(bytes);
                     }
                     while let Some(byte) = self.to_send.front()

@@ -1,0 +1,96 @@
+//! What the setup program of a PC leaves in CMOS memory: sizes, drives, boot order.
+
+use idem86_devices::rtc::Rtc;
+
+/// Addresses in CMOS memory. IBM PC/AT Technical Reference, "CMOS RAM Information"; the last three are those of
+/// the Bochs and SeaBIOS firmware.
+mod address {
+    pub const FLOPPY_TYPES: u8 = 0x10;
+    pub const DISK_TYPES: u8 = 0x12;
+    pub const EQUIPMENT: u8 = 0x14;
+    pub const BASE_MEMORY: u8 = 0x15;
+    pub const EXTENDED_MEMORY: u8 = 0x17;
+    pub const EXTENDED_MEMORY_COPY: u8 = 0x30;
+    /// Memory above 16 MiB in units of 64 KiB.
+    pub const HIGH_MEMORY: u8 = 0x34;
+    /// Third boot device in the high half; bit 0 turns the check of floppy signatures off.
+    pub const BOOT_THIRD: u8 = 0x38;
+    /// First boot device in the low half, second in the high.
+    pub const BOOT_FIRST_SECOND: u8 = 0x3D;
+}
+
+/// A device to boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootDevice {
+    /// The first floppy drive.
+    Floppy,
+    /// The first hard disk.
+    Disk,
+    /// The first CD-ROM drive.
+    Cdrom,
+}
+
+/// Type codes of floppy drives, as CMOS memory and INT 13h AH=08h have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FloppyDriveType {
+    /// No drive.
+    #[default]
+    None = 0,
+    /// 360K, 5.25 inch.
+    K360 = 1,
+    /// 1.2M, 5.25 inch.
+    M1_2 = 2,
+    /// 720K, 3.5 inch.
+    K720 = 3,
+    /// 1.44M, 3.5 inch.
+    M1_44 = 4,
+    /// 2.88M, 3.5 inch.
+    M2_88 = 5,
+}
+
+/// What the board is made of, as far as CMOS memory says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// RAM in bytes.
+    pub memory: u64,
+    /// Drives A and B.
+    pub floppies: [FloppyDriveType; 2],
+    /// Whether there is a first and a second disk on the primary channel.
+    pub disks: [bool; 2],
+    /// Up to three devices, in the order in which they are tried.
+    pub boot: Vec<BootDevice>,
+}
+
+/// Writes `setup` to CMOS memory.
+pub fn write(rtc: &mut Rtc, setup: &Setup) {
+    let mut word = |at: u8, value: u64| {
+        let value = u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
+        rtc.set_memory(at, value[0]);
+        rtc.set_memory(at + 1, value[1]);
+    };
+    let extended_kib = setup.memory.saturating_sub(1 << 20) >> 10;
+    word(address::BASE_MEMORY, 640);
+    word(address::EXTENDED_MEMORY, extended_kib);
+    word(address::EXTENDED_MEMORY_COPY, extended_kib);
+    word(address::HIGH_MEMORY, setup.memory.saturating_sub(16 << 20) >> 16);
+    let [a, b] = setup.floppies.map(|f| f as u8);
+    rtc.set_memory(address::FLOPPY_TYPES, a << 4 | b);
+    // Type 15 refers to the extended types, which the BIOS finds out from the disks themselves.
+    let disk = |present: bool| if present { 0xF } else { 0 };
+    rtc.set_memory(address::DISK_TYPES, disk(setup.disks[0]) << 4 | disk(setup.disks[1]));
+    let count = [a, b].iter().filter(|t| **t != 0).count() as u8;
+    let floppies = if count == 0 { 0 } else { (count - 1) << 6 | 1 };
+    // A coprocessor, a PS/2 mouse; the display has a BIOS of its own.
+    rtc.set_memory(address::EQUIPMENT, floppies | 0x06);
+    let code = |n: usize| match setup.boot.get(n) {
+        None => 0,
+        Some(BootDevice::Floppy) => 1,
+        Some(BootDevice::Disk) => 2,
+        Some(BootDevice::Cdrom) => 3,
+    };
+    rtc.set_memory(address::BOOT_FIRST_SECOND, code(1) << 4 | code(0));
+    // Floppies without the signature boot as well, as they do on every PC.
+    rtc.set_memory(address::BOOT_THIRD, code(2) << 4 | 1);
+    rtc.update_checksum();
+}
