@@ -1,6 +1,7 @@
 //! What a machine is made of.
 
 use crate::clock::ClockKind;
+use crate::cmos::BootDevice;
 use crate::memmap::{BIOS_MAX, RAM_MAX};
 use idem86_devices::backend::Medium;
 use idem86_devices::rtc::CivilDateTime;
@@ -33,6 +34,8 @@ pub struct Config {
     pub vga_bios: Option<Vec<u8>>,
     /// Primary master and slave, secondary master and slave.
     pub ide: [Option<IdeDrive>; 4],
+    /// What to boot from, up to three devices in the order in which they are tried.
+    pub boot: Vec<BootDevice>,
     /// Where guest time comes from.
     pub clock: ClockKind,
     /// What the real-time clock shows at power-on.
@@ -52,6 +55,7 @@ impl Config {
             firmware,
             vga_bios: None,
             ide: [const { None }; 4],
+            boot: vec![BootDevice::Floppy, BootDevice::Disk, BootDevice::Cdrom],
             clock: ClockKind::Virtual,
             start: CivilDateTime::from_unix_seconds(946_684_800),
             serial_pace: Pace::Immediate,

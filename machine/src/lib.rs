@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod clock;
+pub mod cmos;
 pub mod config;
 pub mod flat;
 pub mod guest_memory;

@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::clock::{Clock, ClockKind};
+use crate::cmos::{self, Setup};
 use crate::config::{Config, ConfigError, Firmware, IdeDrive};
 use crate::guest_memory::GuestMemory;
 use crate::keyboard::KeyQueue;
@@ -10,6 +11,7 @@ use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
+use idem86_devices::fw_cfg::Key;
 use idem86_devices::ide::{ChannelId, Identity, Slot};
 use idem86_devices::time::{GuestDuration, GuestTime};
 use std::cell::Cell;
@@ -83,6 +85,9 @@ impl Machine {
         if let Some(rom) = config.vga_bios {
             slab[low..low + rom.len()].copy_from_slice(&rom);
         }
+        let has = |n: usize| matches!(config.ide[n], Some(IdeDrive::Disk(_)));
+        let setup =
+            Setup { memory: config.memory, disks: [has(0), has(1)], boot: config.boot, ..Setup::default() };
         let mut board = Board::new(map, Clock::new(config.clock), config.start, config.serial_pace);
         for ((name, slot), drive) in IDE_SLOTS.into_iter().zip(config.ide) {
             let identity = |model: &str| Identity {
@@ -109,6 +114,12 @@ impl Machine {
             reboot: config.reboot,
             counters: Counters::default(),
         };
+        cmos::write(&mut machine.board.rtc, &setup);
+        let fw_cfg = &mut machine.board.fw_cfg;
+        fw_cfg.set(Key::RAM_SIZE, config.memory.to_le_bytes());
+        fw_cfg.set(Key::PROCESSORS, 1u16.to_le_bytes());
+        fw_cfg.set(Key::MAXIMUM_PROCESSORS, 1u16.to_le_bytes());
+        fw_cfg.set(Key::IRQ0_OVERRIDE, [1]);
         machine.board.advance(GuestTime::ZERO);
         Ok(machine)
     }
@@ -184,6 +195,10 @@ impl Machine {
             self.cpu.ram_written(at, 1);
         }
         self.board.advance(now);
+        let mut memory = GuestMemory { slab: &mut self.slab, map: &self.board.memory, cpu: &mut self.cpu };
+        while self.board.fw_cfg.dma_pending() {
+            self.board.fw_cfg.run_dma(&mut memory);
+        }
         self.keyboard.feed(&mut self.board.ps2, now);
     }
 
