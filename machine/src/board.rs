@@ -1,7 +1,7 @@
 //! The board: the devices of the PC, how they are wired, and their common clock.
 
 use crate::clock::Clock;
-use crate::memmap::MemoryMap;
+use crate::memmap::{MemoryMap, Shadow};
 use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
 use idem86_devices::access::{PortIo, PortRange};
@@ -9,8 +9,9 @@ use idem86_devices::debug_exit::DebugExit;
 use idem86_devices::debugcon::DebugConsole;
 use idem86_devices::dma::Dma;
 use idem86_devices::fw_cfg::FwCfg;
-use idem86_devices::ide::Ide;
+use idem86_devices::ide::{ChannelId, Ide};
 use idem86_devices::irq::IrqBank;
+use idem86_devices::pci::{FunctionId, Pci, ResetRequest, standard_vga};
 use idem86_devices::pic::Pic;
 use idem86_devices::pit::Pit;
 use idem86_devices::port92::Port92;
@@ -20,7 +21,7 @@ use idem86_devices::reset::Reset;
 use idem86_devices::rtc::{CivilDateTime, Rtc};
 use idem86_devices::time::{GuestTime, Timed};
 use idem86_devices::uart::{Pace, Uart};
-use idem86_devices::vga::Vga;
+use idem86_devices::vga::{VRAM_SIZE, Vga};
 
 /// The ISA interrupt lines, by what a PC uses them for.
 mod irq {
@@ -37,6 +38,9 @@ mod irq {
 
 /// The port at which our firmware calls its services. No PC has a device there.
 pub const FIRMWARE_TRAP: u16 = 0xEA;
+
+/// Where the display adapter is on the PCI bus.
+const DISPLAY: FunctionId = FunctionId { device: 2, function: 0 };
 
 /// The devices and their wiring.
 pub struct Board {
@@ -73,6 +77,12 @@ pub struct Board {
     pub debug_exit: DebugExit,
     /// What the machine tells its firmware.
     pub fw_cfg: FwCfg,
+    /// PCI bus 0 with host bridge and PIIX.
+    pub pci: Pci,
+    /// The configuration that the maps were made from; see [`Pci::generation`].
+    mapped: u64,
+    /// Physical address of the linear frame buffer, while it is mapped.
+    pub(crate) frame_buffer: Option<u64>,
     /// The next moment at which a device acts by itself.
     pub(crate) deadline: GuestTime,
     /// What the next look at the pins will report once.
@@ -92,6 +102,8 @@ pub(crate) struct Signals {
     pub remapped: bool,
     /// The processor is to be reset.
     pub reset: bool,
+    /// The whole board is to be reset.
+    pub system_reset: bool,
     /// The firmware called a service.
     pub firmware: bool,
 }
@@ -114,13 +126,15 @@ impl Board {
         for (device, range) in coms.into_iter().zip(Uart::COM_PORTS) {
             ports.put(device, &[range]);
         }
-        ports.put(PortDevice::Ide, Ide::PRIMARY_PORTS);
-        ports.put(PortDevice::Ide, Ide::SECONDARY_PORTS);
         ports.put(PortDevice::Vga, Vga::PORTS);
         ports.put(PortDevice::Port92, Port92::PORTS);
         ports.put(PortDevice::DebugConsole, DebugConsole::PORTS);
         ports.put(PortDevice::FwCfg, FwCfg::PORTS);
-        Board {
+        ports.put(PortDevice::Pci, Pci::PORTS);
+        let mut pci = Pci::new(std::array::from_fn(|n| line(n as u8)));
+        let display = standard_vga(VRAM_SIZE as u32, None, None);
+        pci.add(DISPLAY, display).expect("the place is free on a new bus");
+        let mut board = Board {
             clock,
             memory,
             ports,
@@ -138,11 +152,38 @@ impl Board {
             debug_exit: DebugExit::new(),
             fw_cfg: FwCfg::new(),
             irqs: irqs.clone(),
+            pci,
+            mapped: 0,
+            frame_buffer: None,
             deadline: GuestTime::ZERO,
             signals: Signals::default(),
             write_only: Vec::new(),
             unclaimed: 0,
+        };
+        board.remap();
+        board
+    }
+
+    /// Makes ports and memory follow the PCI configuration.
+    fn remap(&mut self) {
+        self.mapped = self.pci.generation();
+        let shadow = self
+            .pci
+            .shadow_regions()
+            .map(|r| Shadow { read_ram: r.is_read_from_ram, write_ram: r.is_written_to_ram });
+        let mut changed = self.memory.set_shadow(shadow);
+        let frame_buffer = self.pci.function(DISPLAY).and_then(|f| f.bar(0)).map(|m| u64::from(m.base));
+        changed |= self.frame_buffer != frame_buffer;
+        self.frame_buffer = frame_buffer;
+        self.ports.remove(PortDevice::Ide);
+        for (channel, ports) in
+            [(ChannelId::Primary, Ide::PRIMARY_PORTS), (ChannelId::Secondary, Ide::SECONDARY_PORTS)]
+        {
+            if self.pci.is_ide_channel_enabled(channel) {
+                self.ports.put(PortDevice::Ide, ports);
+            }
         }
+        self.signals.remapped |= changed;
     }
 
     /// Puts the debug-exit port at `port`.
@@ -173,6 +214,7 @@ impl Board {
             PortDevice::DebugConsole => &mut self.debug_console,
             PortDevice::DebugExit => &mut self.debug_exit,
             PortDevice::FwCfg => &mut self.fw_cfg,
+            PortDevice::Pci => &mut self.pci,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
@@ -184,7 +226,7 @@ impl Board {
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 16] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 17] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -203,6 +245,7 @@ impl Board {
             &mut self.debug_console,
             &mut self.debug_exit,
             &mut self.fw_cfg,
+            &mut self.pci,
         ]
     }
 
@@ -211,10 +254,10 @@ impl Board {
         for device in self.resettable() {
             device.reset();
         }
-        self.memory.set_shadow(Default::default());
         self.write_only.clear();
         self.deadline = GuestTime::ZERO;
         self.signals = Signals { remapped: true, ..Signals::default() };
+        self.remap();
     }
 
     /// Guest time when `work` was retired.
@@ -256,6 +299,17 @@ impl Board {
             }
             PortDevice::FwCfg => {
                 self.signals.pause |= self.fw_cfg.dma_pending();
+                return;
+            }
+            PortDevice::Pci => {
+                if self.pci.generation() != self.mapped {
+                    self.remap();
+                }
+                match self.pci.take_reset_request() {
+                    Some(ResetRequest::System) => self.signals.system_reset = true,
+                    Some(ResetRequest::Processor) => self.signals.reset = true,
+                    None => {}
+                }
                 return;
             }
             PortDevice::None

@@ -165,9 +165,9 @@ impl Machine {
                 }
                 Stop::Reset if !self.reboot => return Outcome::Reset,
                 Stop::Shutdown if !self.reboot => return Outcome::TripleFault,
-                Stop::Reset => self.reset(),
-                Stop::Shutdown => {
-                    // The chipset answers a shutdown cycle by resetting the processor alone.
+                Stop::Reset if std::mem::take(&mut self.board.signals.system_reset) => self.reset(),
+                // The keyboard controller, port 92h and a shutdown cycle reset the processor alone.
+                Stop::Reset | Stop::Shutdown => {
                     self.cpu.reset();
                     self.counters.resets += 1;
                 }

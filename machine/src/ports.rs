@@ -40,6 +40,8 @@ pub enum PortDevice {
     DebugExit,
     /// Firmware configuration.
     FwCfg,
+    /// PCI configuration and reset control.
+    Pci,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

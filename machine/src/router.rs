@@ -7,6 +7,7 @@ use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_devices::access::{AccessSize, IoError, Mmio};
 use idem86_devices::ide::ChannelId;
 use idem86_devices::time::GuestTime;
+use idem86_devices::vga::VRAM_SIZE;
 
 fn access_size(bytes: usize) -> AccessSize {
     match bytes {
@@ -71,7 +72,15 @@ impl Board {
         }
     }
 
+    /// The offset of `address` in the linear frame buffer.
+    fn frame_buffer_offset(&self, address: u64) -> Option<u64> {
+        self.frame_buffer.and_then(|base| address.checked_sub(base)).filter(|at| *at < VRAM_SIZE as u64)
+    }
+
     fn read_memory(&mut self, address: u64, size: AccessSize, now: GuestTime) -> u32 {
+        if let Some(offset) = self.frame_buffer_offset(address) {
+            return self.vga.linear_frame_buffer().read_memory(offset, size, now).unwrap_or(size.ones());
+        }
         match self.memory_device(address).map(|(device, offset)| device.read_memory(offset, size, now)) {
             Some(Ok(value)) => value,
             Some(Err(IoError::WrongSize)) if size != AccessSize::Byte => (0..u64::from(size.bytes()))
@@ -188,13 +197,15 @@ impl Bus for Board {
         let signals = std::mem::take(&mut self.signals);
         // Both are asked, so that neither request stays behind.
         let reset = self.ps2.take_reset_request() | self.port92.take_reset_request();
-        // The run loop asks for the firmware call itself.
+        // The run loop asks for these itself.
         self.signals.firmware = signals.firmware;
+        self.signals.system_reset = signals.system_reset;
+        self.pci.sync_interrupts();
         Pins {
             intr: self.pic.interrupt_output(),
             nmi: false,
             a20: self.ps2.a20_open() || self.port92.a20_enabled(),
-            reset: signals.reset | reset,
+            reset: signals.reset | signals.system_reset | reset,
             remapped: signals.remapped,
             pause: signals.pause,
         }
