@@ -1,7 +1,11 @@
 //! The arguments, and the text of `--help`.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use idem86::machine::cmos::BootDevice;
+use idem86::machine::image::ImageOptions;
+use idem86::machine::script::Step;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Runs x86 PCs in pure software.
 #[derive(Debug, Parser)]
@@ -15,28 +19,223 @@ pub struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an image
-    Run(Run),
+    /// Run a PC
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(Box<Run>),
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  idem86 run --bios bios.bin --vga-bios vgabios.bin freedos.img
+      Boot a floppy image; the guest's text screen appears in the terminal. Ctrl-] leaves.
+  idem86 run --bios bios.bin --hda disk.img,snapshot=on --display none --serial stdio
+      Boot a disk whose file stays untouched, with COM1 in the terminal. Ctrl-] leaves.
+  idem86 run --bios bios.bin --vga-bios vgabios.bin dos.img --do 'wait-screen A:.>' --do 'type dir\\n' --do 'sleep 1'
+      --do 'screen-text -' --do quit
+      Type a command at the DOS prompt, print the screen, and end.
+  idem86 run --flat boot.bin
+      Run a flat image on a bare processor.
+
+Steps (--do), done in order, in guest time:
+  wait-serial REGEX     until COM1 has printed a match
+  wait-screen REGEX     until the text screen shows a match (^ and $ match at line ends)
+  type TEXT             on the keyboard; \\n \\t \\e \\\\ \\xNN as in C
+  key CHORD             keys pressed together, like ctrl-alt-del, f1, up
+  send-serial TEXT      to COM1, with the same escapes
+  sleep SECONDS         of guest time
+  screenshot FILE.png   the screen as a picture
+  screen-text FILE|-    the text screen as text
+  quit                  end the run
+
+Exit codes:
+  0        the guest powered off, or all steps are done
+  1        a step failed, or the machine cannot go on
+  2        the arguments or an image are not usable
+  124      the time was up (--timeout)
+  (V<<1)|1 the guest wrote V to the debug-exit port";
 
 /// `idem86 run`.
 #[derive(Debug, ClapArgs)]
 pub struct Run {
-    /// Run IMAGE on a bare processor: loaded at 0000:7C00 in real mode, COM1 printed to standard output
-    #[arg(long, value_name = "IMAGE")]
-    pub flat: PathBuf,
+    /// Floppy, hard disk or CD-ROM images, recognised by content
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<Drive>,
+
+    /// BIOS image to start
+    #[arg(long, value_name = "FILE", help_heading = "Machine")]
+    pub bios: Option<PathBuf>,
+
+    /// ROM of the display adapter, put at C0000h
+    #[arg(long, value_name = "FILE", help_heading = "Machine")]
+    pub vga_bios: Option<PathBuf>,
 
     /// Size of guest memory: a number of bytes, or with suffix K, M or G
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,
 
+    /// What guest time follows
+    #[arg(long, value_name = "CLOCK", default_value = "host", help_heading = "Machine")]
+    pub clock: ClockArg,
+
+    /// Order of boot devices: a floppy, c hard disk, d CD-ROM
+    #[arg(long, value_name = "ORDER", value_parser = boot_order, help_heading = "Machine")]
+    pub boot: Option<BootList>,
+
+    /// Stop at the first reset or triple fault
+    #[arg(long, help_heading = "Machine")]
+    pub no_reboot: bool,
+
+    /// Run IMAGE on a bare processor: loaded at 0000:7C00 in real mode, COM1 printed to standard output
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["images", "bios"], help_heading = "Machine")]
+    pub flat: Option<PathBuf>,
+
+    /// Primary master disk
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub hda: Option<Drive>,
+
+    /// Primary slave disk
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub hdb: Option<Drive>,
+
+    /// Secondary master disk
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub hdc: Option<Drive>,
+
+    /// Secondary slave disk
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub hdd: Option<Drive>,
+
+    /// CD-ROM
+    #[arg(long, value_name = "FILE", help_heading = "Drives")]
+    pub cdrom: Option<Drive>,
+
+    /// Leave all image files untouched: as snapshot=on for each
+    #[arg(long, help_heading = "Drives")]
+    pub snapshot: bool,
+
+    /// Show the guest's text screen in the terminal [default: text in a terminal, if no serial port uses it]
+    #[arg(long, value_name = "DISPLAY", help_heading = "Input and output")]
+    pub display: Option<Display>,
+
+    /// Where a serial port goes: stdio, none or file:PATH. The first is COM1, the next COM2, up to COM4
+    #[arg(long, value_name = "TARGET", help_heading = "Input and output")]
+    pub serial: Vec<Output>,
+
+    /// Where the debug console (ports E9h and 402h) goes: stdio or file:PATH
+    #[arg(long, value_name = "TARGET", help_heading = "Input and output")]
+    pub debugcon: Option<Output>,
+
     /// Port that ends the run: a write of V exits with code (V << 1) | 1
-    #[arg(long, value_name = "PORT", default_value = "0xF4", value_parser = port)]
-    pub debug_exit: u16,
+    #[arg(long, value_name = "PORT", value_parser = port, help_heading = "Input and output")]
+    pub debug_exit: Option<u16>,
+
+    /// A step to do; may be repeated. --help lists them
+    #[arg(long = "do", value_name = "STEP", help_heading = "Input and output")]
+    pub steps: Vec<Step>,
 
     /// Stop after this many seconds, with exit code 124
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Input and output")]
     pub timeout: Option<f64>,
+
+    /// Say at the end what the run cost
+    #[arg(long, help_heading = "Input and output")]
+    pub stats: bool,
+}
+
+/// How drives are written.
+const DRIVE: &str = "FILE[,snapshot=on][,readonly=on]";
+
+/// A drive's image and options.
+#[derive(Clone, Debug)]
+pub struct Drive(pub ImageOptions);
+
+impl FromStr for Drive {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Options are taken from the end, so that file names may contain commas.
+        let mut options = ImageOptions::new("");
+        let mut path = text;
+        while let Some((before, option)) = path.rsplit_once(',') {
+            let flag = match option.split_once('=') {
+                Some(("snapshot", value)) => (&mut options.snapshot, value),
+                Some(("readonly", value)) => (&mut options.read_only, value),
+                _ => break,
+            };
+            *flag.0 = match flag.1 {
+                "on" => true,
+                "off" => false,
+                _ => return Err(format!("{option}: expected on or off")),
+            };
+            path = before;
+        }
+        if path.is_empty() {
+            return Err("expected a file name".into());
+        }
+        options.path = path.into();
+        Ok(Drive(options))
+    }
+}
+
+/// `--clock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// The host's clock: a second in the guest is a second outside
+    Host,
+    /// Retired instructions: the same run gives the same times everywhere
+    Virtual,
+}
+
+/// `--display`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Display {
+    /// The text screen, in colours, with the keyboard; Ctrl-] leaves
+    Text,
+    /// No display
+    None,
+}
+
+/// Where output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output (and input, for a serial port).
+    Stdio,
+    /// Nowhere.
+    None,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Output::File(path.into())),
+            None if text == "stdio" => Ok(Output::Stdio),
+            None if text == "none" => Ok(Output::None),
+            _ => Err("expected stdio, none or file:PATH".into()),
+        }
+    }
+}
+
+/// `--boot`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootList(pub Vec<BootDevice>);
+
+fn boot_order(text: &str) -> Result<BootList, String> {
+    let device = |c| match c {
+        'a' => Ok(BootDevice::Floppy),
+        'c' => Ok(BootDevice::Disk),
+        'd' => Ok(BootDevice::Cdrom),
+        _ => Err("expected letters of a (floppy), c (hard disk) and d (CD-ROM)".to_string()),
+    };
+    let order: Vec<BootDevice> = text.chars().map(device).collect::<Result<_, _>>()?;
+    if (1..=3).contains(&order.len()) {
+        Ok(BootList(order))
+    } else {
+        Err("expected one to three letters".into())
+    }
 }
 
 /// The largest memory that 32-bit physical addresses leave room for below the devices.
@@ -52,12 +251,17 @@ fn size(text: &str) -> Result<u64, String> {
     let n: u64 =
         digits.parse().map_err(|_| "expected a number, perhaps with K, M or G behind it".to_string())?;
     let bytes = n.checked_mul(1 << shift).filter(|b| *b <= MEMORY_MAX).ok_or("at most 3G")?;
-    if bytes < 1 << 20 { Err("at least 1M".into()) } else { Ok(bytes) }
+    if bytes < 1 << 20 {
+        Err("at least 1M".into())
+    } else if !bytes.is_multiple_of(4096) {
+        Err("a multiple of 4K".into())
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X"));
-    match digits {
+    match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(hex) => u16::from_str_radix(hex, 16),
         None => text.parse(),
     }
@@ -84,8 +288,26 @@ mod tests {
     #[test]
     fn sizes_and_ports() {
         assert_eq!(size("16M"), Ok(16 << 20));
-        assert!(size("1K").is_err() && size("99G").is_err() && size("M").is_err());
+        assert!(
+            size("1K").is_err() && size("99G").is_err() && size("M").is_err() && size("2000001").is_err()
+        );
         assert_eq!(port("0xF4"), Ok(0xF4));
         assert!(port("0x10000").is_err());
+    }
+
+    #[test]
+    fn drives_with_options() {
+        let Drive(options) = "a,b.img,snapshot=on,readonly=off".parse().unwrap();
+        assert_eq!(options.path, PathBuf::from("a,b.img"));
+        assert!(options.snapshot && !options.read_only);
+        assert!("x,snapshot=perhaps".parse::<Drive>().is_err() && ",readonly=on".parse::<Drive>().is_err());
+    }
+
+    #[test]
+    fn outputs_and_boot_orders() {
+        assert_eq!("file:a:b".parse(), Ok(Output::File("a:b".into())));
+        assert!("file:".parse::<Output>().is_err() && "tty".parse::<Output>().is_err());
+        assert_eq!(boot_order("dc").unwrap().0, [BootDevice::Cdrom, BootDevice::Disk]);
+        assert!(boot_order("x").is_err() && boot_order("").is_err());
     }
 }

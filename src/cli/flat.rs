@@ -4,14 +4,19 @@ use super::args::Run;
 use super::{EXIT_TIMEOUT, Failure, debug_exit_code};
 use idem86::machine::flat::{FlatEnd, FlatError, FlatMachine};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+/// Where flat images end the run if nothing else is said: the port of QEMU's isa-debug-exit by convention.
+const DEFAULT_EXIT_PORT: u16 = 0xF4;
+
 /// Runs the image and gives the exit code.
-pub fn run(args: &Run) -> Result<u8, Failure> {
-    let name = args.flat.display();
-    let image = std::fs::read(&args.flat).map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
-    let mut machine = FlatMachine::new(&image, args.memory as usize, args.debug_exit)
-        .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
+pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
+    let name = image.display();
+    let image = std::fs::read(image).map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
+    let mut machine =
+        FlatMachine::new(&image, args.memory as usize, args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT))
+            .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
     let timeout = args.timeout.map(Duration::from_secs_f64);
     match machine.run(timeout, &mut io::stdout()) {
         Ok(FlatEnd::Exit(value)) => Ok(debug_exit_code(value)),

@@ -2,6 +2,9 @@
 
 mod args;
 mod flat;
+mod output;
+mod run;
+mod terminal;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -37,7 +40,10 @@ impl Failure {
 pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match args.command {
-        args::Command::Run(run) => flat::run(&run),
+        args::Command::Run(run) => match &run.flat {
+            Some(image) => flat::run(image, &run),
+            None => run::run(&run),
+        },
     };
     match done {
         Ok(code) => ExitCode::from(code),

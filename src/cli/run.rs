@@ -1,0 +1,280 @@
+//! `idem86 run`: a PC, from arguments to exit code.
+
+use super::args::{ClockArg, Display, Drive, Output, Run};
+use super::output::Sink;
+use super::terminal::{self, Terminal};
+use super::{EXIT_TIMEOUT, Failure};
+use idem86::devices::rtc::CivilDateTime;
+use idem86::devices::time::GuestDuration;
+use idem86::machine::clock::ClockKind;
+use idem86::machine::config::{Config, Firmware, IdeDrive};
+use idem86::machine::image::detect::ImageKind;
+use idem86::machine::image::{self, ImageOptions};
+use idem86::machine::machine::{Machine, Outcome};
+use idem86::machine::script::{Script, ScriptState};
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Guest time between two looks at input, output and steps.
+const SLICE: GuestDuration = GuestDuration::from_millis(5);
+/// Host time between two pictures of the text screen.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Runs the machine and gives the exit code.
+pub fn run(args: &Run) -> Result<u8, Failure> {
+    let mut session = Session::new(args)?;
+    let ended = session.run();
+    let closed = session.close();
+    if args.stats {
+        session.print_stats();
+    }
+    let code = ended?;
+    closed?;
+    Ok(code)
+}
+
+/// A machine with everything that is connected to it.
+struct Session<'a> {
+    args: &'a Run,
+    machine: Machine,
+    script: Script,
+    serial: Vec<Sink>,
+    debugcon: Option<Sink>,
+    terminal: Option<Terminal>,
+    /// Bytes for COM1 that it has not taken yet.
+    to_com1: VecDeque<u8>,
+    interrupted: Arc<AtomicBool>,
+    started: Instant,
+    last_frame: Instant,
+}
+
+impl<'a> Session<'a> {
+    fn new(args: &'a Run) -> Result<Self, Failure> {
+        let usage = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
+        let mut machine = Machine::new(config(args)?).map_err(|e| usage(&e))?;
+        if let Some(port) = args.debug_exit {
+            machine.board.enable_debug_exit(port);
+        }
+        if args.serial.len() > 4 {
+            return Err(Failure::Usage(
+                "a PC has four serial ports, but --serial was given more often".into(),
+            ));
+        }
+        let serial_stdio = args.serial.first() == Some(&Output::Stdio);
+        if args.serial.iter().skip(1).any(|s| *s == Output::Stdio) {
+            return Err(Failure::Usage("only the first serial port can use stdio".into()));
+        }
+        let serial = args.serial.iter().map(Sink::open).collect::<Result<_, _>>()?;
+        let debugcon = args.debugcon.as_ref().map(Sink::open).transpose()?;
+        let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let scripted = !args.steps.is_empty();
+        let display = args.display.unwrap_or(if interactive && !serial_stdio && !scripted {
+            Display::Text
+        } else {
+            Display::None
+        });
+        let terminal = match display {
+            Display::Text if serial_stdio => {
+                return Err(Failure::Usage(
+                    "--display text and --serial stdio both want the terminal".into(),
+                ));
+            }
+            Display::Text => Some(Terminal::text()?),
+            Display::None if serial_stdio => Some(Terminal::serial()?),
+            Display::None => None,
+        };
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+            .map_err(|e| Failure::Failed(format!("cannot handle signals: {e}")))?;
+        Ok(Session {
+            args,
+            machine,
+            script: Script::new(args.steps.clone()),
+            serial,
+            debugcon,
+            terminal,
+            to_com1: VecDeque::new(),
+            interrupted,
+            started: Instant::now(),
+            last_frame: Instant::now(),
+        })
+    }
+
+    fn run(&mut self) -> Result<u8, Failure> {
+        let timeout = self.args.timeout.map(Duration::from_secs_f64);
+        loop {
+            let until = self.machine.now() + SLICE;
+            let outcome = self.machine.run_until(until);
+            self.move_output()?;
+            match outcome {
+                Outcome::Ran => {}
+                Outcome::Exit(status) => return Ok(status as u8),
+                Outcome::Reset => return Ok(0),
+                Outcome::TripleFault => return Err(Failure::Failed("triple fault".into())),
+                Outcome::Stuck => {
+                    let at = self.machine.cpu.rip;
+                    return Err(Failure::Failed(format!("the processor halted for ever at EIP {at:08X}h")));
+                }
+            }
+            if self.move_input()? == terminal::Wish::Leave || self.interrupted.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            match self.script.advance(&mut self.machine).map_err(|e| Failure::Failed(e.to_string()))? {
+                ScriptState::Waiting => {}
+                ScriptState::Quit => return Ok(0),
+                // Without steps the guest decides when the run ends.
+                ScriptState::Done if self.args.steps.is_empty() => {}
+                ScriptState::Done => return Ok(0),
+            }
+            if timeout.is_some_and(|t| self.started.elapsed() >= t) {
+                if let Some((number, step)) = self.script.current() {
+                    eprintln!("idem86: the time was up during step {number} ({step})");
+                }
+                return Ok(EXIT_TIMEOUT);
+            }
+        }
+    }
+
+    /// Takes what the guest printed to where it belongs.
+    fn move_output(&mut self) -> Result<(), Failure> {
+        for n in 0..4 {
+            let bytes = self.machine.board.com[n].take_output();
+            if n == 0 {
+                self.script.serial_output(&bytes);
+            }
+            if let Some(sink) = self.serial.get_mut(n) {
+                sink.write(&bytes)?;
+            }
+        }
+        let bytes = self.machine.board.debug_console.take_output();
+        if let Some(sink) = &mut self.debugcon {
+            sink.write(&bytes)?;
+        }
+        for report in self.machine.board.ide.take_reports() {
+            eprintln!("idem86: {report}");
+        }
+        if let Some(terminal) = &mut self.terminal
+            && self.last_frame.elapsed() >= FRAME
+        {
+            self.last_frame = Instant::now();
+            terminal.show(self.machine.board.vga.text_screen().as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Gives the guest what the user typed.
+    fn move_input(&mut self) -> Result<terminal::Wish, Failure> {
+        let Some(terminal) = &mut self.terminal else { return Ok(terminal::Wish::Nothing) };
+        let wish = terminal.poll(&mut self.machine.keyboard, &mut self.to_com1)?;
+        let now = self.machine.now();
+        while let Some(byte) = self.to_com1.front()
+            && self.machine.board.com[0].receive(*byte, now)
+        {
+            self.to_com1.pop_front();
+        }
+        Ok(wish)
+    }
+
+    /// Gives the terminal back and makes sure that nothing is lost.
+    fn close(&mut self) -> Result<(), Failure> {
+        self.terminal = None;
+        for sink in self.serial.iter_mut().chain(&mut self.debugcon) {
+            sink.flush()?;
+        }
+        Ok(())
+    }
+
+    fn print_stats(&self) {
+        let counters = self.machine.counters();
+        let host = self.started.elapsed().as_secs_f64();
+        let guest = self.machine.now().as_nanos() as f64 / 1e9;
+        eprintln!("guest time       {guest:14.3} s");
+        eprintln!("host time        {host:14.3} s");
+        eprintln!("work             {:14} units", counters.work);
+        eprintln!("speed            {:14.1} million units/s", counters.work as f64 / host / 1e6);
+        eprintln!("runs             {:14}", counters.runs);
+        eprintln!("resets           {:14}", counters.resets);
+        eprintln!("unclaimed I/O    {:14}", counters.unclaimed);
+    }
+}
+
+/// The machine that the arguments describe.
+fn config(args: &Run) -> Result<Config, Failure> {
+    let firmware = match &args.bios {
+        Some(path) => Firmware::Image(read(path)?),
+        None => return Err(Failure::Usage("--bios FILE is needed: there is no built-in BIOS yet".into())),
+    };
+    let mut config = Config::new(args.memory, firmware);
+    config.vga_bios = args.vga_bios.as_deref().map(read).transpose()?;
+    config.reboot = !args.no_reboot;
+    config.clock = match args.clock {
+        ClockArg::Host => ClockKind::Host,
+        ClockArg::Virtual => ClockKind::Virtual,
+    };
+    if config.clock == ClockKind::Host {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        config.start = CivilDateTime::from_unix_seconds(since_epoch.as_secs());
+    }
+    if let Some(order) = &args.boot {
+        config.boot = order.0.clone();
+    }
+    let named = [&args.hda, &args.hdb, &args.hdc, &args.hdd];
+    for (place, drive) in config.ide.iter_mut().zip(named) {
+        if let Some(Drive(options)) = drive {
+            *place = Some(IdeDrive::Disk(open(args, options, ImageKind::Disk)?));
+        }
+    }
+    if let Some(Drive(options)) = &args.cdrom {
+        insert_cdrom(&mut config, open(args, options, ImageKind::Cdrom)?)?;
+    }
+    for Drive(options) in &args.images {
+        let kind = ImageKind::of(&options.path).map_err(|e| Failure::Usage(e.to_string()))?;
+        match kind {
+            ImageKind::Disk => {
+                let place = config.ide.iter_mut().find(|p| p.is_none());
+                let place = place.ok_or_else(|| full(&options.path))?;
+                *place = Some(IdeDrive::Disk(open(args, options, kind)?));
+            }
+            ImageKind::Cdrom => insert_cdrom(&mut config, open(args, options, kind)?)?,
+            ImageKind::Floppy | ImageKind::Linux | ImageKind::Multiboot => {
+                let what = format!("{}: this kind of image cannot be started yet", options.path.display());
+                return Err(Failure::Usage(what));
+            }
+        }
+    }
+    Ok(config)
+}
+
+/// Puts a disc into the first free place, beginning with the secondary master, where CD-ROM drives usually are.
+fn insert_cdrom(
+    config: &mut Config,
+    medium: Box<dyn idem86::devices::backend::Medium>,
+) -> Result<(), Failure> {
+    let place = [2, 3, 1, 0].into_iter().find(|n| config.ide[*n].is_none());
+    let place = place.ok_or_else(|| Failure::Usage("all four IDE places are taken".into()))?;
+    config.ide[place] = Some(IdeDrive::Cdrom(Some(medium)));
+    Ok(())
+}
+
+fn full(path: &Path) -> Failure {
+    Failure::Usage(format!("{}: all four IDE places are taken", path.display()))
+}
+
+fn open(
+    args: &Run,
+    options: &ImageOptions,
+    kind: ImageKind,
+) -> Result<Box<dyn idem86::devices::backend::Medium>, Failure> {
+    let options = ImageOptions { snapshot: options.snapshot || args.snapshot, ..options.clone() };
+    image::open(&options, kind).map_err(|e| Failure::Usage(e.to_string()))
+}
+
+fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Failure> {
+    let path = path.as_ref();
+    std::fs::read(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
+}
