@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod acpi;
 pub mod backend;
 #[cfg(test)]
 mod conformance;
