@@ -510,3 +510,19 @@ crate::conformance::suite!(
         .action(|uart, _, now| u64::from(uart.receive_break(now)))
         .action(|uart, _, _| uart.take_output().iter().fold(0, |sum, byte| sum + u64::from(*byte)))
 );
+
+/// The same without line times: what a host does is then the only thing that holds characters up.
+mod immediate {
+    use super::*;
+
+    crate::conformance::suite!(
+        Subject::new(|bank| Uart::new(bank.line(4), Pace::Immediate))
+            .ports(8)
+            .timed()
+            .action(|uart, random, now| u64::from(uart.receive(random.next() as u8, now)))
+            .action(|uart, _, now| {
+                uart.write_port(RBR_THR_DLL, AccessSize::Byte, 0x55, now).map_or(0, |()| 1)
+            })
+            .action(|uart, _, _| uart.take_output().iter().fold(0, |sum, byte| sum + u64::from(*byte)))
+    );
+}
