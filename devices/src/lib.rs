@@ -18,6 +18,7 @@
 
 pub mod access;
 pub mod acpi;
+pub mod apic;
 pub mod backend;
 #[cfg(test)]
 mod conformance;
@@ -27,7 +28,9 @@ pub mod dma;
 pub mod floppy;
 pub mod fw_cfg;
 pub mod ide;
+pub mod ioapic;
 pub mod irq;
+pub mod lapic;
 pub mod pci;
 pub mod pic;
 pub mod pit;

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn weekdays_follow_each_other() {
-        for day in 0..800_000 {
+        for day in 0..146_097 {
             let weekday = CivilDateTime::from_unix_seconds(day * 86_400).weekday();
             assert_eq!(u64::from(weekday), (day + 4) % 7);
         }
