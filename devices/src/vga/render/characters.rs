@@ -10,6 +10,21 @@ use std::ops::{Range, RangeInclusive};
 /// PELs of the longest line and of one more character, of which panning shows a part.
 const LONGEST_LINE: usize = 257 * 9;
 
+/// Four dots, bit 3 first, as masks of all ones or zeros: drawing needs no branch for each dot.
+const LIT: [[u32; 4]; 16] = {
+    let mut table = [[0; 4]; 16];
+    let mut dots = 0;
+    while dots < 16 {
+        let mut i = 0;
+        while i < 4 {
+            table[dots][i] = if dots >> (3 - i) & 1 != 0 { u32::MAX } else { 0 };
+            i += 1;
+        }
+        dots += 1;
+    }
+    table
+};
+
 /// What the registers say about characters.
 struct CharacterGenerator<'a> {
     vram: &'a Vram,
@@ -76,9 +91,8 @@ impl<'a> CharacterGenerator<'a> {
         let foreground = self.colors[usize::from(attribute & 0x0F)];
         let background = self.colors[usize::from(attribute >> 4 & self.background)];
         let (eight, ninth) = pels.split_at_mut(8);
-        for (i, pel) in eight.iter_mut().enumerate() {
-            // All ones or all zeros: without a branch for each dot.
-            let lit = u32::from(dots.eight >> (7 - i) & 1).wrapping_neg();
+        let lit = [LIT[usize::from(dots.eight >> 4)], LIT[usize::from(dots.eight & 0x0F)]];
+        for (pel, lit) in eight.iter_mut().zip(lit.as_flattened()) {
             *pel = background ^ (foreground ^ background) & lit;
         }
         if let [pel] = ninth {
