@@ -30,7 +30,8 @@ pub struct Insn {
     /// Executes it.
     pub handler: Handler,
     /// The last immediate operand, sign-extended where the encoding sign-extends; for relative branches the
-    /// displacement from the next instruction; for far branches the offset.
+    /// displacement from the next instruction; for far branches the offset; for x87 instructions the opcode as
+    /// [`crate::exec::x87::opcode`] gives it.
     pub imm: u64,
     /// Displacement of the memory operand, sign-extended; for far branches with an immediate the selector; for
     /// ENTER and EXTRQ-like forms the second immediate.

@@ -6,7 +6,7 @@ pub mod insn;
 mod tests;
 
 use crate::event::exception::Fault;
-use crate::exec::dispatch;
+use crate::exec::{dispatch, x87};
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 use insn::Insn;
 
@@ -51,6 +51,18 @@ pub fn decode(bytes: &[u8], code_size: u32) -> Result<Instruction, Undecodable> 
 
 /// As [`decode`], with the handler chosen.
 pub fn decode_insn(bytes: &[u8], code_size: u32) -> Result<(Insn, attrs::Flow), Undecodable> {
-    let i = decode(bytes, code_size)?;
-    Ok((Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)))
+    let escape = x87::opcode(bytes);
+    let (mut insn, flow) = match decode(bytes, code_size) {
+        Ok(i) => (Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)),
+        Err(Undecodable::Fault(Fault::UD)) if escape.is_some() => {
+            let mut i = Instruction::default();
+            i.set_len(2);
+            (Insn::new(&i, x87::undefined), attrs::Flow::End)
+        }
+        Err(fault) => return Err(fault),
+    };
+    if let Some(opcode) = escape {
+        insn.imm = opcode.into();
+    }
+    Ok((insn, flow))
 }

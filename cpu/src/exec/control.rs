@@ -32,6 +32,9 @@ impl Cpu {
         if changed & (cr0::PG | cr0::PE | cr0::WP) != 0 {
             self.flush_tlb();
         }
+        if changed & cr0::NE != 0 {
+            self.drive_ferr(biu);
+        }
         // Alignment checking may have begun or ended.
         self.set_cpl(self.cpl);
         self.attend();

@@ -5,8 +5,8 @@ use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::exec::{
-    alu, atomic, bcd, bit, branch, control, far, flagctl, flags, interrupt, iret, misc, mov, msr, muldiv,
-    portio, segload, shift, stack, string, sysenter, system, tables, verify,
+    alu, atomic, bcd, bit, branch, control, far, flagctl, flags, fxsave, interrupt, iret, misc, mov, msr,
+    muldiv, portio, segload, shift, stack, string, sysenter, system, tables, verify, x87,
 };
 use iced_x86::Instruction;
 
@@ -20,6 +20,7 @@ const FAMILIES: &[Select] = &[
     branch::select,
     stack::select,
     shift::select,
+    x87::select,
     string::select,
     muldiv::select,
     bit::select,
@@ -39,6 +40,7 @@ const FAMILIES: &[Select] = &[
     msr::select,
     sysenter::select,
     system::select,
+    fxsave::select,
 ];
 
 /// The handler of `i`. What no family knows is an instruction of a later processor: #UD.

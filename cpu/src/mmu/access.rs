@@ -5,6 +5,7 @@ use super::tlb::{Entry, SLOW, View};
 use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
+use crate::state::segment::SegReg;
 
 impl View {
     fn is_user(self) -> bool {
@@ -111,6 +112,55 @@ impl Cpu {
         Ok(())
     }
 
+    /// Reads `out.len()` bytes (at most 4096) at `segment:offset`.
+    pub fn read_block(&mut self, biu: &mut Biu, segment: SegReg, offset: u64, out: &mut [u8]) -> Outcome {
+        let linear = self.linear_read(segment, offset, out.len())?;
+        let parts = self.translate_block(biu, linear, out.len(), Access::Read)?;
+        let (head, tail) = out.split_at_mut(parts.head);
+        for (part, address) in [(head, parts.first), (tail, parts.second)] {
+            let (quads, rest) = part.as_chunks_mut::<8>();
+            let rest_at = address + 8 * quads.len() as u64;
+            for (i, quad) in quads.iter_mut().enumerate() {
+                *quad = self.read_physical(biu, address + 8 * i as u64, 8).to_le_bytes();
+            }
+            for (i, byte) in rest.iter_mut().enumerate() {
+                *byte = self.read_physical(biu, rest_at + i as u64, 1) as u8;
+            }
+        }
+        self.watch(linear, out.len(), false);
+        Ok(())
+    }
+
+    /// Writes `data` (at most 4096 bytes) at `segment:offset`, all of it or, on a fault, nothing.
+    pub fn write_block(&mut self, biu: &mut Biu, segment: SegReg, offset: u64, data: &[u8]) -> Outcome {
+        let linear = self.linear_write(segment, offset, data.len())?;
+        let parts = self.translate_block(biu, linear, data.len(), Access::Write)?;
+        let (head, tail) = data.split_at(parts.head);
+        for (part, address) in [(head, parts.first), (tail, parts.second)] {
+            let (quads, rest) = part.as_chunks::<8>();
+            let rest_at = address + 8 * quads.len() as u64;
+            for (i, quad) in quads.iter().enumerate() {
+                self.write_physical(biu, address + 8 * i as u64, 8, u64::from_le_bytes(*quad));
+            }
+            for (i, byte) in rest.iter().enumerate() {
+                self.write_physical(biu, rest_at + i as u64, 1, u64::from(*byte));
+            }
+        }
+        self.watch(linear, data.len(), true);
+        Ok(())
+    }
+
+    fn translate_block(&mut self, biu: &mut Biu, linear: u64, size: usize, access: Access) -> Outcome<Parts> {
+        let first = self.translate(biu, linear, access, self.view)?;
+        let head = head_size(linear, size);
+        let second = if head == size {
+            first
+        } else {
+            self.translate(biu, (linear + head as u64) & self.linear_mask, access, self.view)?
+        };
+        Ok(Parts { first, second, head })
+    }
+
     /// Checks that `size` bytes at `linear` can be written, and changes nothing but accessed and dirty bits: for
     /// instructions that must know before they begin.
     pub fn probe_write(&mut self, biu: &mut Biu, linear: u64, size: usize) -> Outcome {
@@ -186,6 +236,14 @@ impl Cpu {
             }
         }
     }
+}
+
+/// Where a block that lies on at most two pages is in physical memory: `head` bytes at `first`, the others at
+/// `second`.
+struct Parts {
+    first: u64,
+    second: u64,
+    head: usize,
 }
 
 /// How many of `size` bytes at `linear` lie on its page.

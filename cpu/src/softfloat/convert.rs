@@ -161,7 +161,7 @@ pub(super) fn integral(x: &Operand, rounding: Rounding) -> Option<Integral> {
 }
 
 /// The packed BCD indefinite (SDM Vol. 1, "Packed BCD Integer Encodings").
-const BCD_INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
+pub const BCD_INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
 
 /// FBLD: eighteen packed decimal digits and a sign, least significant first; always exact.
 ///

@@ -25,7 +25,11 @@ impl Flags {
     pub const UNDERFLOW: Flags = Flags(1 << 4);
     /// PE: the result is not exact.
     pub const PRECISION: Flags = Flags(1 << 5);
-    /// Not an exception: the magnitude of an inexact result was rounded up (C1 of the x87 status word).
+    /// SF: the invalid operation was an overflow or underflow of the x87 register stack. Raised by instructions,
+    /// never by operations on numbers.
+    pub const STACK_FAULT: Flags = Flags(1 << 6);
+    /// Not an exception: the magnitude of an inexact result was rounded up, or the stack overflowed (C1 of the x87
+    /// status word).
     pub const ROUNDED_UP: Flags = Flags(1 << 7);
     /// The six exceptions.
     pub const EXCEPTIONS: Flags = Flags(0x3f);
@@ -40,6 +44,11 @@ impl Flags {
     /// The exceptions in bits 5:0, without [`Flags::ROUNDED_UP`].
     pub const fn bits(self) -> u8 {
         self.0 & Self::EXCEPTIONS.0
+    }
+
+    /// The exceptions and SF in bits 6:0, their places in the x87 status word.
+    pub const fn status(self) -> u16 {
+        (self.0 & (Self::EXCEPTIONS.0 | Self::STACK_FAULT.0)) as u16
     }
 
     /// Whether any member of `other` is in this set.
@@ -132,15 +141,15 @@ impl Rounding {
 #[derive(Clone, Copy, Debug)]
 pub struct Env {
     /// How results are rounded.
-    pub rounding: Rounding,
+    pub(super) rounding: Rounding,
     /// The width in bits to which x87 arithmetic rounds significands: 24, 53 or 64.
     pub(super) precision: u32,
     /// The exceptions that are masked.
-    pub masked: Flags,
+    pub(super) masked: Flags,
     /// FZ: a tiny SSE result becomes zero, provided that underflow is masked.
-    pub flush_to_zero: bool,
+    pub(super) flush_to_zero: bool,
     /// DAZ: a denormal SSE operand counts as zero.
-    pub denormals_are_zero: bool,
+    pub(super) denormals_are_zero: bool,
     /// Nobody can tell the host's own arithmetic from ours, as long as results are normal.
     pub(super) host_arithmetic: bool,
     /// What operations have raised so far.
@@ -185,9 +194,31 @@ impl Env {
         }
     }
 
+    /// How results are rounded.
+    pub fn rounding(&self) -> Rounding {
+        self.rounding
+    }
+
+    /// The same conditions, but results are rounded by `rounding`.
+    pub fn with_rounding(self, rounding: Rounding) -> Env {
+        Env { rounding, host_arithmetic: false, ..self }
+    }
+
     /// The raised exceptions that are not masked.
     pub fn unmasked(&self) -> Flags {
         self.raised & !self.masked & Flags::EXCEPTIONS
+    }
+
+    /// Whether the result goes to its destination if that is a register: see [`Env`].
+    #[inline]
+    pub fn delivers(&self) -> bool {
+        !self.unmasked().intersects(Flags::BEFORE_RESULT)
+    }
+
+    /// Whether an x87 result goes to its destination if that is in memory: see [`Env`].
+    #[inline]
+    pub fn stores(&self) -> bool {
+        (self.unmasked() & !Flags::PRECISION).is_empty()
     }
 
     /// Records `flags`.

@@ -23,24 +23,25 @@ pub enum Quotient {
 pub struct Remainder {
     /// The remainder, or the partly reduced dividend.
     pub value: F80,
-    /// The quotient's three least significant bits, for C0, C3 and C1 from bit 2 down; zero while incomplete.
-    pub quotient: u8,
+    /// The quotient's three least significant bits, for C0, C3 and C1 from bit 2 down; zero while incomplete, none
+    /// if there is no quotient.
+    pub quotient: Option<u8>,
     /// C2: the reduction is incomplete.
     pub incomplete: bool,
 }
 
 /// One step of reducing `a` modulo `b`.
 pub fn remainder(a: F80, b: F80, rule: Quotient, env: &mut Env) -> Remainder {
-    let complete = |value| Remainder { value, quotient: 0, incomplete: false };
+    let unreduced = |value| Remainder { value, quotient: Some(0), incomplete: false };
     let undefined = |x: &Operand, y: &Operand, env: &mut Env| {
         (x.class == Class::Infinity || y.class == Class::Zero).then(|| invalid(env))
     };
     let (x, y) = match specials(a.into(), b.into(), env, undefined) {
         Ok(operands) => operands,
-        Err(value) => return complete(value),
+        Err(value) => return Remainder { value, quotient: None, incomplete: false },
     };
     if x.class == Class::Zero {
-        return complete(a);
+        return unreduced(a);
     }
     let deliver = |w: Wide, env: &mut Env| {
         if w.is_zero() { F80::zero(x.sign) } else { round_to(w, F80::PRECISION, F80::UNMASKED, env) }
@@ -48,13 +49,13 @@ pub fn remainder(a: F80, b: F80, rule: Quotient, env: &mut Env) -> Remainder {
     let difference = x.exponent - y.exponent;
     // Below half the divisor the dividend is its own remainder.
     if y.class == Class::Infinity || difference < -1 {
-        return complete(deliver(Wide::of(x), env));
+        return unreduced(deliver(Wide::of(x), env));
     }
     if difference >= 64 {
         let step = 32 + difference % 32;
         let rest = (u128::from(x.significand) << step) % u128::from(y.significand);
         let value = deliver(Wide::normalized(x.sign, x.exponent - step + 64, rest), env);
-        return Remainder { value, quotient: 0, incomplete: true };
+        return Remainder { value, quotient: Some(0), incomplete: true };
     }
     // Both as multiples of the lesser unit, that of the divisor unless its exponent is larger by one.
     let unit = x.exponent.min(y.exponent);
@@ -65,5 +66,5 @@ pub fn remainder(a: F80, b: F80, rule: Quotient, env: &mut Env) -> Remainder {
         (quotient, rest, sign) = (quotient + 1, divisor - rest, !sign);
     }
     let value = deliver(Wide::normalized(sign, unit + 64, rest), env);
-    Remainder { value, quotient: quotient as u8 & 7, incomplete: false }
+    Remainder { value, quotient: Some(quotient as u8 & 7), incomplete: false }
 }

@@ -11,6 +11,10 @@ pub struct Simd {
     pub mxcsr: u32,
 }
 
+/// The bits of MXCSR that exist; setting any other raises #GP. SDM Vol. 1, "Checking for the DAZ Flag in the MXCSR
+/// Register".
+pub const MXCSR_MASK: u32 = 0xFFFF;
+
 impl Default for Simd {
     fn default() -> Self {
         Simd { xmm: [0; 16], mxcsr: 0x1F80 }

@@ -42,7 +42,7 @@ fn ordering(order: Option<Ordering>) -> Answer {
 
 fn partial(a: F80, b: F80, rule: Quotient, env: &mut Env) -> Answer {
     let step = remainder(a, b, rule, env);
-    let q = step.quotient;
+    let q = step.quotient.unwrap_or(0);
     let conditions = (q >> 1 & 1) << 3 | u8::from(step.incomplete) << 2 | (q & 1) << 1 | q >> 2;
     Answer { result: text(step.value), conditions: Some(conditions) }
 }
