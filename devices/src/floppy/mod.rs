@@ -349,12 +349,10 @@ impl Floppy {
         }
     }
 
-    /// Polling, which a reset turns on, finds that all drives have changed.
+    /// Polling, which every reset turns on, finds that all drives have changed.
     fn end_reset(&mut self) {
-        if self.state.configuration & configuration::POLLING_OFF == 0 {
-            self.state.reset_interrupt = true;
-            self.state.reset_senses = 4;
-        }
+        self.state.reset_interrupt = true;
+        self.state.reset_senses = 4;
     }
 
     fn read_data(&mut self) -> u8 {

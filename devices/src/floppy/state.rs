@@ -64,8 +64,6 @@ pub(super) mod configuration {
     pub const IMPLIED_SEEK: u8 = 1 << 6;
     /// The FIFO is off.
     pub const FIFO_OFF: u8 = 1 << 5;
-    /// Drives are not polled, so that no interrupt follows a reset.
-    pub const POLLING_OFF: u8 = 1 << 4;
     /// The FIFO threshold, less one.
     pub const THRESHOLD: u8 = 0x0F;
     /// The bits that exist.

@@ -253,13 +253,14 @@ fn dumped_registers_are_those_that_were_set() {
 }
 
 #[test]
-fn a_controller_that_does_not_poll_is_silent_after_a_reset() {
+fn a_reset_turns_polling_on_even_when_locked() {
     let mut b = Bench::new();
-    b.command(&[0x13, 0x00, configuration::POLLING_OFF, 0]);
-    b.floppy.state.locked = true;
+    b.command(&[0x13, 0x00, 0x10, 0]);
+    b.ask(&[0x94]);
     b.write(DOR, 0x18);
     b.write(DOR, DRIVE_0_ON);
-    assert!(b.irq(), "every reset turns polling on");
+    assert!(b.irq());
+    assert_eq!(b.ask(&[0x0E])[8], 0);
 }
 
 #[test]
