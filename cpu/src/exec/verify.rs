@@ -71,6 +71,10 @@ fn ask_mem<T: Word, const WHAT: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn)
     ask::<T, WHAT>(cpu, biu, insn, selector)
 }
 
+/// What LAR shows of a descriptor's upper half. Bits 16 to 19, part of the limit, are undefined by the manual;
+/// processors show them.
+const RIGHTS: u64 = 0xFF_FF00;
+
 /// LAR and LSL.
 fn ask<T: Word, const WHAT: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn, selector: u16) -> Outcome {
     let selector = Selector(selector);
@@ -83,7 +87,7 @@ fn ask<T: Word, const WHAT: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn, sel
         known && privileged(cpu, selector, *d)
     });
     if let Some(d) = answer {
-        let value = if WHAT == LIMIT { d.limit() as u64 } else { d.0 >> 32 & 0xF0_FF00 };
+        let value = if WHAT == LIMIT { d.limit() as u64 } else { d.0 >> 32 & RIGHTS };
         cpu.gpr.set(insn.op[0], T::from_u64(value));
     }
     cpu.eflags.set_zf(answer.is_some());
@@ -131,10 +135,12 @@ fn arpl_reg(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome {
 
 fn arpl_mem(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     check_mode(cpu)?;
-    let source = cpu.gpr.get(insn.op[1]);
-    cpu.modify::<u16>(biu, insn.segment, insn.ea(&cpu.gpr), |flags, old| {
-        let new = raised(old, source);
-        flags.set_zf(new.is_some());
-        new.unwrap_or(old)
-    })
+    let (at, source) = (insn.ea(&cpu.gpr), cpu.gpr.get(insn.op[1]));
+    let new = raised(cpu.read(biu, insn.segment, at)?, source);
+    // Where nothing changes nothing is written, and the destination need not be writable.
+    if let Some(new) = new {
+        cpu.write(biu, insn.segment, at, new)?;
+    }
+    cpu.eflags.set_zf(new.is_some());
+    Ok(())
 }

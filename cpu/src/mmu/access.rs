@@ -164,6 +164,7 @@ impl Cpu {
     /// Checks that `size` bytes at `linear` can be written, and changes nothing but accessed and dirty bits: for
     /// instructions that must know before they begin.
     pub fn probe_write(&mut self, biu: &mut Biu, linear: u64, size: usize) -> Outcome {
+        self.check_alignment(linear, size, self.view)?;
         self.probe(biu, linear, size, Access::Write, self.view)
     }
 
