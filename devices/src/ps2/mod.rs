@@ -55,7 +55,7 @@ enum DataFor {
 /// let mut ps2 = Ps2Controller::new(bank.line(1), bank.line(12));
 /// ps2.advance(GuestTime::from_nanos(10_000_000)); // the keyboard has tested itself
 /// ps2.write_port(1, Byte, 0x60, GuestTime::from_nanos(10_000_000)).unwrap();
-/// ps2.write_port(0, Byte, 0x41, GuestTime::from_nanos(10_000_000)).unwrap(); // translate, interrupt
+/// ps2.write_port(0, Byte, 0x61, GuestTime::from_nanos(10_000_000)).unwrap(); // translate, interrupt, no mouse
 /// let tested = ps2.next_event().unwrap();
 /// assert_eq!(ps2.read_port(0, Byte, tested), Ok(0xAA));
 /// assert!(ps2.key(KeyCode::KeyA, true, tested));
