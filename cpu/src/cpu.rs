@@ -116,6 +116,8 @@ pub struct Cpu {
     pub(crate) budget_end: Work,
     /// The instruction raised an interrupt by itself: no single-step trap follows it.
     pub(crate) suppress_step: bool,
+    /// The work that was retired when a repeated string instruction was left before its last iteration.
+    pub(crate) repeat_suspended_at: Work,
 }
 
 impl Default for Cpu {
@@ -171,6 +173,7 @@ impl Cpu {
             blocks: None,
             budget_end: 0,
             suppress_step: false,
+            repeat_suspended_at: Work::MAX,
         };
         cpu.reset();
         cpu
@@ -291,6 +294,12 @@ impl Cpu {
     #[inline(always)]
     pub fn now(&self) -> Work {
         self.retired + self.position as Work
+    }
+
+    /// The last instruction was a repeated string instruction with iterations left: an event that comes now saves
+    /// RF as set, so that the instruction goes on without meeting its breakpoint again.
+    pub(crate) fn repeat_suspended(&self) -> bool {
+        self.repeat_suspended_at == self.retired
     }
 
     /// The work retired since the processor was built.

@@ -123,7 +123,8 @@ impl Cpu {
         self.debug_shadow = false;
         self.suppress_step = false;
         let stepping = self.eflags.has(bit::TF);
-        if !self.eflags.has(bit::RF) && !shadowed && self.instruction_breakpoint() {
+        let resumes = self.eflags.has(bit::RF) || self.repeat_suspended();
+        if !resumes && !shadowed && self.instruction_breakpoint() {
             self.deliver_instruction_breakpoint(biu);
             return;
         }
@@ -184,6 +185,8 @@ impl Cpu {
     /// As [`Cpu::run_block`], where the linear address leads nowhere yet, or the block must be cut short.
     #[cold]
     fn run_unlinked(&mut self, biu: &mut Biu, blocks: &mut BlockCache, linear: u64, key: u64) -> bool {
+        // Behind the last byte of 4 GiB comes the first.
+        self.rip &= 0xFFFF_FFFF;
         match self.run_found(biu, blocks, linear, key) {
             Ok(completed) => completed,
             Err(fault) => {

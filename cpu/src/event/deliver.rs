@@ -103,8 +103,9 @@ impl Cpu {
     fn deliver(&mut self, biu: &mut Biu, event: Event, class: Class) {
         let (mut event, mut class) = (event, class);
         for _ in 0..IN_TURN {
+            let entered = self.enter_handler(biu, event);
             self.retired += 1;
-            let next = match self.enter_handler(biu, event) {
+            let next = match entered {
                 Ok(None) => break,
                 Ok(Some(fault)) | Err(fault) => fault,
             };

@@ -55,7 +55,8 @@ impl Cpu {
 
     /// EFLAGS as delivery of `event` saves them. SDM Vol. 3B, "Instruction-Breakpoint Exception Condition".
     fn flags_image(&self, event: Event) -> u32 {
-        self.eflags.bits() | if event.cause == Cause::Fault { bit::RF } else { 0 }
+        let resume = event.cause == Cause::Fault || self.repeat_suspended();
+        self.eflags.bits() | if resume { bit::RF } else { 0 }
     }
 
     fn enter_procedure(&mut self, biu: &mut Biu, event: Event, gate: Gate) -> Outcome {

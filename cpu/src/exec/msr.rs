@@ -8,6 +8,7 @@ use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::state::control::{cr0, cr4, efer};
 use crate::state::gpr;
+use crate::state::msr::valid;
 use iced_x86::{Instruction, Mnemonic};
 
 /// The numbers of the registers that exist.
@@ -37,8 +38,6 @@ mod number {
 
 /// Eight variable ranges, fixed ranges, write-combining.
 const MTRRCAP_VALUE: u64 = 0x508;
-/// Bits 36 to 63: beyond the physical address width.
-const NO_ADDRESS: u64 = !0xF_FFFF_FFFF;
 
 /// The handler of `i`, if it belongs to this family.
 pub fn select(i: &Instruction) -> Option<Handler> {
@@ -74,16 +73,6 @@ fn fixed_range(n: u32) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-/// Memory types that MTRRs take: uncacheable, write-combining, write-through, write-protected, write-back.
-fn is_mtrr_type(t: u8) -> bool {
-    matches!(t, 0 | 1 | 4 | 5 | 6)
-}
-
-/// The PAT takes uncached (UC-) besides.
-fn is_pat_type(t: u8) -> bool {
-    is_mtrr_type(t) || t == 7
 }
 
 fn check(valid: bool) -> Outcome {
@@ -131,9 +120,9 @@ impl Cpu {
                 self.msr.tsc_offset = (value & 0xFFFF_FFFF).wrapping_sub(biu.bus.time_stamp(now));
             }
             number::APIC_BASE => {
-                // Bootstrap processor (read-only), global enable, address.
-                check(value & (NO_ADDRESS | 0x6FF) == 0)?;
-                let value = value & !0x100 | self.msr.apic_base & 0x100;
+                check(valid::apic_base(value))?;
+                // Whether this is the bootstrap processor is not for software to say.
+                let value = value & !valid::BOOTSTRAP | self.msr.apic_base & valid::BOOTSTRAP;
                 check(biu.bus.write_apic_base(value))?;
                 self.msr.apic_base = value;
                 self.sample_pins(biu);
@@ -144,31 +133,25 @@ impl Cpu {
             number::SYSENTER_CS..=number::SYSENTER_EIP => {
                 self.msr.sysenter[(n - number::SYSENTER_CS) as usize] = value & 0xFFFF_FFFF;
             }
-            // Three flags: a machine check was handled, its address is valid, one is in progress.
             number::MCG_STATUS => {
-                check(value & !7 == 0)?;
+                check(valid::mcg_status(value))?;
                 self.msr.mcg_status = value;
             }
-            // Fast string operations.
             number::MISC_ENABLE => {
-                check(value & !1 == 0)?;
+                check(valid::misc_enable(value))?;
                 self.msr.misc_enable = value;
             }
             number::MTRR_PHYSBASE0..=number::MTRR_PHYSMASK7 => {
                 let index = (n - number::MTRR_PHYSBASE0) as usize;
-                check(match index % 2 {
-                    0 => value & (NO_ADDRESS | 0xF00) == 0 && is_mtrr_type(value as u8),
-                    _ => value & (NO_ADDRESS | 0x7FF) == 0,
-                })?;
+                check(valid::mtrr_variable(index, value))?;
                 self.msr.mtrr_variable[index] = value;
             }
             number::PAT => {
-                check(value.to_le_bytes().iter().all(|t| is_pat_type(*t)))?;
+                check(valid::pat(value))?;
                 self.msr.pat = value;
             }
             number::MTRR_DEF_TYPE => {
-                // MTRRs enabled, fixed ranges enabled, type.
-                check(value & !0xCFF == 0 && is_mtrr_type(value as u8))?;
+                check(valid::mtrr_def_type(value))?;
                 self.msr.mtrr_def_type = value;
             }
             number::EFER => {
@@ -181,7 +164,7 @@ impl Cpu {
             }
             _ => {
                 let index = fixed_range(n).ok_or(Fault::GP0)?;
-                check(value.to_le_bytes().iter().all(|t| is_mtrr_type(*t)))?;
+                check(valid::mtrr_fixed(value))?;
                 self.msr.mtrr_fixed[index] = value;
             }
         }

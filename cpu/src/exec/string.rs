@@ -111,6 +111,7 @@ fn repeated<O: StringOp, T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> 
     cpu.retired -= 1;
     if !finished {
         cpu.rip = cpu.this_ip(insn);
+        cpu.repeat_suspended_at = cpu.now() + 1;
     }
     Ok(())
 }

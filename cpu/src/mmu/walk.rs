@@ -216,10 +216,15 @@ impl Cpu {
         let mut entries = [0; 4];
         for (i, e) in entries.iter_mut().enumerate() {
             *e = self.read_physical(biu, (cr3 & 0xFFFF_FFE0) + i as u64 * 8, 8);
-            if *e & pte::P != 0 && *e & pte::PDPTE_RESERVED != 0 {
+            if !is_possible_pdpte(*e) {
                 return Err(Fault::GP0);
             }
         }
         Ok(entries)
     }
+}
+
+/// Whether a page-directory-pointer entry can be loaded: reserved bits of a present one are clear.
+pub(crate) fn is_possible_pdpte(entry: u64) -> bool {
+    entry & pte::P == 0 || entry & pte::PDPTE_RESERVED == 0
 }

@@ -5,6 +5,7 @@ pub mod descriptor;
 pub mod eflags;
 pub mod gpr;
 pub mod msr;
+pub mod save;
 pub mod segment;
 pub mod simd;
 pub mod x87;

@@ -41,3 +41,72 @@ impl Default for Msrs {
         }
     }
 }
+
+/// Which values the registers take; WRMSR raises #GP(0) for others.
+pub(crate) mod valid {
+    /// Bits 36 to 63: beyond the physical address width.
+    const NO_ADDRESS: u64 = !0xF_FFFF_FFFF;
+    /// IA32_APIC_BASE: the bootstrap processor.
+    pub const BOOTSTRAP: u64 = 1 << 8;
+
+    /// Bootstrap processor, global enable, address.
+    pub fn apic_base(v: u64) -> bool {
+        v & (NO_ADDRESS | 0x6FF) == 0
+    }
+    /// A machine check was handled, its address is valid, one is in progress.
+    pub fn mcg_status(v: u64) -> bool {
+        v & !7 == 0
+    }
+    /// Fast string operations.
+    pub fn misc_enable(v: u64) -> bool {
+        v & !1 == 0
+    }
+    /// Uncacheable, write-combining, write-through, write-protected, write-back.
+    fn mtrr_type(t: u8) -> bool {
+        matches!(t, 0 | 1 | 4 | 5 | 6)
+    }
+    /// Bases (even `index`) hold address and type, masks (odd) address and a valid bit.
+    pub fn mtrr_variable(index: usize, v: u64) -> bool {
+        match index % 2 {
+            0 => v & (NO_ADDRESS | 0xF00) == 0 && mtrr_type(v as u8),
+            _ => v & (NO_ADDRESS | 0x7FF) == 0,
+        }
+    }
+    /// Eight memory types.
+    pub fn mtrr_fixed(v: u64) -> bool {
+        v.to_le_bytes().iter().all(|t| mtrr_type(*t))
+    }
+    /// Eight memory types, of which the PAT has one more: uncached (UC-).
+    pub fn pat(v: u64) -> bool {
+        v.to_le_bytes().iter().all(|t| mtrr_type(*t) || *t == 7)
+    }
+    /// MTRRs enabled, fixed ranges enabled, type.
+    pub fn mtrr_def_type(v: u64) -> bool {
+        v & !0xCFF == 0 && mtrr_type(v as u8)
+    }
+}
+
+impl Msrs {
+    /// Whether WRMSR can have brought the registers to these values.
+    pub(crate) fn is_possible(&self) -> bool {
+        let Msrs {
+            tsc_offset: _,
+            apic_base,
+            sysenter,
+            pat,
+            mtrr_def_type,
+            mtrr_variable,
+            mtrr_fixed,
+            misc_enable,
+            mcg_status,
+        } = self;
+        valid::apic_base(*apic_base)
+            && sysenter.iter().all(|v| *v <= u32::MAX as u64)
+            && valid::pat(*pat)
+            && valid::mtrr_def_type(*mtrr_def_type)
+            && mtrr_variable.iter().enumerate().all(|(n, v)| valid::mtrr_variable(n, *v))
+            && mtrr_fixed.iter().all(|v| valid::mtrr_fixed(*v))
+            && valid::misc_enable(*misc_enable)
+            && valid::mcg_status(*mcg_status)
+    }
+}
