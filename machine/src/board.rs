@@ -4,10 +4,11 @@ use crate::clock::Clock;
 use crate::memmap::{MemoryMap, Shadow};
 use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
-use idem86_devices::access::{PortIo, PortRange};
+use idem86_devices::access::{DmaMemory, PortIo, PortRange};
 use idem86_devices::debug_exit::DebugExit;
 use idem86_devices::debugcon::DebugConsole;
-use idem86_devices::dma::Dma;
+use idem86_devices::dma::{Dma, DmaPeripheral};
+use idem86_devices::floppy::{DriveType, Floppy, Pace as FloppyPace};
 use idem86_devices::fw_cfg::FwCfg;
 use idem86_devices::ide::{ChannelId, Ide};
 use idem86_devices::irq::IrqBank;
@@ -32,6 +33,7 @@ mod irq {
     pub const COM_EVEN: u8 = 3;
     pub const COM_ODD: u8 = 4;
     pub const CLOCK: u8 = 8;
+    pub const FLOPPY: u8 = 6;
     pub const MOUSE: u8 = 12;
     pub const IDE: [u8; 2] = [14, 15];
 }
@@ -67,6 +69,8 @@ pub struct Board {
     pub com: [Uart; 4],
     /// IDE channels.
     pub ide: Ide,
+    /// Floppy controller.
+    pub floppy: Floppy,
     /// Display.
     pub vga: Vga,
     /// Fast A20 gate and reset.
@@ -109,8 +113,14 @@ pub(crate) struct Signals {
 }
 
 impl Board {
-    /// A board just switched on at `start`, with nothing in its drives.
-    pub fn new(memory: MemoryMap, clock: Clock, start: CivilDateTime, pace: Pace) -> Self {
+    /// A board just switched on at `start`, with the given floppy drives and nothing in them.
+    pub fn new(
+        memory: MemoryMap,
+        clock: Clock,
+        start: CivilDateTime,
+        pace: Pace,
+        floppies: [Option<DriveType>; 2],
+    ) -> Self {
         let irqs = IrqBank::new();
         let line = |n| irqs.line(n);
         let com =
@@ -126,6 +136,7 @@ impl Board {
         for (device, range) in coms.into_iter().zip(Uart::COM_PORTS) {
             ports.put(device, &[range]);
         }
+        ports.put(PortDevice::Floppy, Floppy::PORTS);
         ports.put(PortDevice::Vga, Vga::PORTS);
         ports.put(PortDevice::Port92, Port92::PORTS);
         ports.put(PortDevice::DebugConsole, DebugConsole::PORTS);
@@ -146,6 +157,11 @@ impl Board {
             post_code: PostCode::default(),
             com,
             ide: Ide::new(irq::IDE.map(line)),
+            floppy: Floppy::new(
+                line(irq::FLOPPY),
+                [floppies[0], floppies[1], None, None],
+                FloppyPace::default(),
+            ),
             vga: Vga::new(line(irq::VERTICAL_RETRACE)),
             port92: Port92::new(),
             debug_console: DebugConsole::new(),
@@ -183,6 +199,9 @@ impl Board {
                 self.ports.put(PortDevice::Ide, ports);
             }
         }
+        if let Some(base) = self.pci.ide_bus_master_base() {
+            self.ports.put(PortDevice::Ide, &[Ide::bus_master_ports(base)]);
+        }
         self.signals.remapped |= changed;
     }
 
@@ -209,6 +228,7 @@ impl Board {
             PortDevice::Com3 => com3,
             PortDevice::Com4 => com4,
             PortDevice::Ide => &mut self.ide,
+            PortDevice::Floppy => &mut self.floppy,
             PortDevice::Vga => &mut self.vga,
             PortDevice::Port92 => &mut self.port92,
             PortDevice::DebugConsole => &mut self.debug_console,
@@ -220,13 +240,24 @@ impl Board {
     }
 
     /// All devices that act by themselves.
-    fn timed(&mut self) -> [&mut dyn Timed; 9] {
+    fn timed(&mut self) -> [&mut dyn Timed; 10] {
         let [com1, com2, com3, com4] = &mut self.com;
-        [&mut self.pit, &mut self.rtc, &mut self.ps2, com1, com2, com3, com4, &mut self.ide, &mut self.vga]
+        [
+            &mut self.pit,
+            &mut self.rtc,
+            &mut self.ps2,
+            com1,
+            com2,
+            com3,
+            com4,
+            &mut self.ide,
+            &mut self.floppy,
+            &mut self.vga,
+        ]
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 17] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 18] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -246,6 +277,7 @@ impl Board {
             &mut self.debug_exit,
             &mut self.fw_cfg,
             &mut self.pci,
+            &mut self.floppy,
         ]
     }
 
@@ -291,7 +323,14 @@ impl Board {
             PortDevice::Com2 => com2,
             PortDevice::Com3 => com3,
             PortDevice::Com4 => com4,
-            PortDevice::Ide => &self.ide,
+            PortDevice::Ide => {
+                self.signals.pause |= self.ide.wants_bus_master();
+                &self.ide
+            }
+            PortDevice::Floppy => {
+                self.signals.pause |= self.floppy.dma_request();
+                &self.floppy
+            }
             PortDevice::Vga => &self.vga,
             PortDevice::DebugExit => {
                 self.signals.pause = true;
@@ -322,6 +361,23 @@ impl Board {
         };
         if timed.next_event().is_some_and(|at| at < self.deadline) {
             self.signals.pause = true;
+        }
+    }
+
+    /// Serves what masters the bus.
+    pub fn run_dma(&mut self, memory: &mut dyn DmaMemory, now: GuestTime) {
+        while self.fw_cfg.dma_pending() {
+            self.fw_cfg.run_dma(memory);
+        }
+        let may_master = self.pci.function(FunctionId::IDE).is_some_and(|f| f.is_bus_master());
+        if may_master && self.ide.wants_bus_master() {
+            self.ide.run_bus_master(memory, now);
+        }
+        if self.floppy.dma_request() {
+            self.dma.service(Floppy::DMA_CHANNEL, &mut self.floppy, memory, now);
+        }
+        if self.dma.memory_to_memory_requested() {
+            self.dma.copy_memory_to_memory(memory);
         }
     }
 

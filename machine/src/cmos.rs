@@ -1,5 +1,6 @@
 //! What the setup program of a PC leaves in CMOS memory: sizes, drives, boot order.
 
+use idem86_devices::floppy::DriveType;
 use idem86_devices::rtc::Rtc;
 
 /// Addresses in CMOS memory. IBM PC/AT Technical Reference, "CMOS RAM Information"; the last three are those of
@@ -30,32 +31,13 @@ pub enum BootDevice {
     Cdrom,
 }
 
-/// Type codes of floppy drives, as CMOS memory and INT 13h AH=08h have them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum FloppyDriveType {
-    /// No drive.
-    #[default]
-    None = 0,
-    /// 360K, 5.25 inch.
-    K360 = 1,
-    /// 1.2M, 5.25 inch.
-    M1_2 = 2,
-    /// 720K, 3.5 inch.
-    K720 = 3,
-    /// 1.44M, 3.5 inch.
-    M1_44 = 4,
-    /// 2.88M, 3.5 inch.
-    M2_88 = 5,
-}
-
 /// What the board is made of, as far as CMOS memory says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
     /// RAM in bytes.
     pub memory: u64,
     /// Drives A and B.
-    pub floppies: [FloppyDriveType; 2],
+    pub floppies: [Option<DriveType>; 2],
     /// Whether there is a first and a second disk on the primary channel.
     pub disks: [bool; 2],
     /// Up to three devices, in the order in which they are tried.
@@ -74,7 +56,7 @@ pub fn write(rtc: &mut Rtc, setup: &Setup) {
     word(address::EXTENDED_MEMORY, extended_kib);
     word(address::EXTENDED_MEMORY_COPY, extended_kib);
     word(address::HIGH_MEMORY, setup.memory.saturating_sub(16 << 20) >> 16);
-    let [a, b] = setup.floppies.map(|f| f as u8);
+    let [a, b] = setup.floppies.map(|drive| drive.map_or(0, DriveType::cmos_type));
     rtc.set_memory(address::FLOPPY_TYPES, a << 4 | b);
     // Type 15 refers to the extended types, which the BIOS finds out from the disks themselves.
     let disk = |present: bool| if present { 0xF } else { 0 };

@@ -32,6 +32,8 @@ pub struct Config {
     pub firmware: Firmware,
     /// The ROM of the display adapter, put at C0000h.
     pub vga_bios: Option<Vec<u8>>,
+    /// The diskettes in drives A and B.
+    pub floppies: [Option<Box<dyn Medium>>; 2],
     /// Primary master and slave, secondary master and slave.
     pub ide: [Option<IdeDrive>; 4],
     /// What to boot from, up to three devices in the order in which they are tried.
@@ -54,6 +56,7 @@ impl Config {
             memory,
             firmware,
             vga_bios: None,
+            floppies: [const { None }; 2],
             ide: [const { None }; 4],
             boot: vec![BootDevice::Floppy, BootDevice::Disk, BootDevice::Cdrom],
             clock: ClockKind::Virtual,
@@ -94,6 +97,9 @@ pub enum ConfigError {
     /// Not an option ROM.
     #[error("the VGA BIOS is no option ROM: it must begin with 55h AAh and have at most 64K")]
     VgaBios,
+    /// A diskette does not go into its drive.
+    #[error("drive {}: {}", char::from(*_0), _1)]
+    Floppy(u8, idem86_devices::floppy::InsertError),
     /// A drive cannot be attached.
     #[error("{0}: {1}")]
     Drive(&'static str, idem86_devices::ide::AttachError),

@@ -11,6 +11,7 @@ use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
+use idem86_devices::floppy::{DriveType, Format};
 use idem86_devices::fw_cfg::Key;
 use idem86_devices::ide::{ChannelId, Identity, Slot};
 use idem86_devices::time::{GuestDuration, GuestTime};
@@ -67,6 +68,15 @@ const IDE_SLOTS: [(&str, Slot); 4] = [
     ("hdd", Slot { channel: ChannelId::Secondary, is_device_1: true }),
 ];
 
+/// The drive that a PC would have for diskettes of `format`: of those that take it, the most usual.
+fn suitable_drive(format: Format) -> DriveType {
+    let usual = [DriveType::Hd35, DriveType::Hd525, DriveType::Ed35];
+    // A 40-track diskette belongs into a 40-track drive, where it can be written without harm.
+    let narrow = format.drive_type() == DriveType::Dd525;
+    let fitting = usual.into_iter().find(|drive| !narrow && drive.accepts(format));
+    fitting.unwrap_or(format.drive_type())
+}
+
 impl Machine {
     /// Builds a machine and switches it on.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
@@ -85,10 +95,19 @@ impl Machine {
         if let Some(rom) = config.vga_bios {
             slab[low..low + rom.len()].copy_from_slice(&rom);
         }
+        // A drive for every diskette, and an empty one, since no PC is without.
+        let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
+        let drive = |n: usize| format(n).map(|f| suitable_drive(f));
+        let floppies = [Some(drive(0).unwrap_or(DriveType::Hd35)), drive(1)];
         let has = |n: usize| matches!(config.ide[n], Some(IdeDrive::Disk(_)));
-        let setup =
-            Setup { memory: config.memory, disks: [has(0), has(1)], boot: config.boot, ..Setup::default() };
-        let mut board = Board::new(map, Clock::new(config.clock), config.start, config.serial_pace);
+        let setup = Setup { memory: config.memory, disks: [has(0), has(1)], boot: config.boot, floppies };
+        let clock = Clock::new(config.clock);
+        let mut board = Board::new(map, clock, config.start, config.serial_pace, floppies);
+        for (number, medium) in (0..).zip(config.floppies) {
+            if let Some(medium) = medium {
+                board.floppy.insert(number, medium).map_err(|e| ConfigError::Floppy(b'A' + number, e))?;
+            }
+        }
         for ((name, slot), drive) in IDE_SLOTS.into_iter().zip(config.ide) {
             let identity = |model: &str| Identity {
                 serial: format!("IDEM86-{}", name.to_uppercase()),
@@ -195,10 +214,10 @@ impl Machine {
             self.cpu.ram_written(at, 1);
         }
         self.board.advance(now);
-        let mut memory = GuestMemory { slab: &mut self.slab, map: &self.board.memory, cpu: &mut self.cpu };
-        while self.board.fw_cfg.dma_pending() {
-            self.board.fw_cfg.run_dma(&mut memory);
-        }
+        let map = self.board.memory.clone();
+        let mut memory = GuestMemory { slab: &mut self.slab, map: &map, cpu: &mut self.cpu };
+        self.board.run_dma(&mut memory, now);
+        self.board.advance(now);
         self.keyboard.feed(&mut self.board.ps2, now);
     }
 

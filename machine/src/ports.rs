@@ -30,6 +30,8 @@ pub enum PortDevice {
     Com4,
     /// Both IDE channels.
     Ide,
+    /// Floppy controller.
+    Floppy,
     /// VGA and its display interface.
     Vga,
     /// Fast A20 gate and reset.

@@ -89,6 +89,14 @@ pub struct Run {
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["images", "bios"], help_heading = "Machine")]
     pub flat: Option<PathBuf>,
 
+    /// Diskette in drive A
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub fda: Option<Drive>,
+
+    /// Diskette in drive B
+    #[arg(long, value_name = DRIVE, help_heading = "Drives")]
+    pub fdb: Option<Drive>,
+
     /// Primary master disk
     #[arg(long, value_name = DRIVE, help_heading = "Drives")]
     pub hda: Option<Drive>,

@@ -158,6 +158,9 @@ impl<'a> Session<'a> {
         for report in self.machine.board.ide.take_reports() {
             eprintln!("idem86: {report}");
         }
+        for failure in self.machine.board.floppy.take_failures() {
+            eprintln!("idem86: {failure}");
+        }
         if let Some(terminal) = &mut self.terminal
             && self.last_frame.elapsed() >= FRAME
         {
@@ -229,6 +232,11 @@ fn config(args: &Run) -> Result<Config, Failure> {
             *place = Some(IdeDrive::Disk(open(args, options, ImageKind::Disk)?));
         }
     }
+    for (place, drive) in config.floppies.iter_mut().zip([&args.fda, &args.fdb]) {
+        if let Some(Drive(options)) = drive {
+            *place = Some(open(args, options, ImageKind::Floppy)?);
+        }
+    }
     if let Some(Drive(options)) = &args.cdrom {
         insert_cdrom(&mut config, open(args, options, ImageKind::Cdrom)?)?;
     }
@@ -241,7 +249,13 @@ fn config(args: &Run) -> Result<Config, Failure> {
                 *place = Some(IdeDrive::Disk(open(args, options, kind)?));
             }
             ImageKind::Cdrom => insert_cdrom(&mut config, open(args, options, kind)?)?,
-            ImageKind::Floppy | ImageKind::Linux | ImageKind::Multiboot => {
+            ImageKind::Floppy => {
+                let place = config.floppies.iter_mut().find(|p| p.is_none());
+                let taken =
+                    || Failure::Usage(format!("{}: both floppy drives are taken", options.path.display()));
+                *place.ok_or_else(taken)? = Some(open(args, options, kind)?);
+            }
+            ImageKind::Linux | ImageKind::Multiboot => {
                 let what = format!("{}: this kind of image cannot be started yet", options.path.display());
                 return Err(Failure::Usage(what));
             }

@@ -36,6 +36,7 @@ use crate::time::{GuestDuration, GuestTime, Timed};
 use drive::{Diskette, Drive};
 use spec::*;
 use state::configuration;
+use std::fmt;
 use transfer::{Direction, Transfer};
 
 /// How fast the drives are.
@@ -74,6 +75,16 @@ pub struct DisketteFailure {
     pub sector: Option<u16>,
     /// Why it was refused.
     pub error: MediumError,
+}
+
+impl fmt::Display for DisketteFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "diskette drive {}", char::from(b'A' + self.drive))?;
+        if let Some(sector) = self.sector {
+            write!(f, ", sector {sector}")?;
+        }
+        write!(f, ": {}", self.error)
+    }
 }
 
 /// How many failures are kept for the user; a guest can cause any number.

@@ -147,9 +147,8 @@ impl PciFunction {
         let smallest = if matches!(bar, Bar::Io { .. }) { 4 } else { 16 };
         assert!(bar.size().is_power_of_two() && bar.size() >= smallest, "not the size of a range");
         self.bars[number] = Some(bar);
-        // The upper half of an address in I/O space is always zero.
-        let space = if matches!(bar, Bar::Io { .. }) { 0xFFFF } else { u32::MAX };
-        let writable = !(bar.size() - 1) & space;
+        // In I/O space the upper half can be written too: firmware takes the size from all 32 bits.
+        let writable = !(bar.size() - 1);
         self.with(header::BAR_0 + 4 * number, &bar.kind().to_le_bytes(), &writable.to_le_bytes())
     }
 

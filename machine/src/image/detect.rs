@@ -1,6 +1,7 @@
 //! What an image is, by its content.
 
 use super::ImageError;
+use idem86_devices::floppy::Format;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -20,8 +21,6 @@ pub enum ImageKind {
     Multiboot,
 }
 
-/// Sizes of floppy formats in units of 1024 bytes.
-const FLOPPY_KIB: [u64; 10] = [160, 180, 320, 360, 640, 720, 1200, 1440, 1680, 2880];
 /// Offset of an ISO 9660 volume descriptor's identifier. ECMA-119, "Standard Identifier".
 const ISO_IDENTIFIER: u64 = 16 * 2048 + 1;
 /// "HdrS" in a kernel's setup header. Linux, "The Linux/x86 Boot Protocol".
@@ -62,7 +61,7 @@ impl ImageKind {
         if has_multiboot_header(head) {
             return Some(ImageKind::Multiboot);
         }
-        if is_floppy_size(size) {
+        if Format::of_size(size).is_some() {
             return Some(ImageKind::Floppy);
         }
         let bootable = head.get(510..512) == Some(&[0x55, 0xAA]);
@@ -72,7 +71,7 @@ impl ImageKind {
     /// Checks that an image of `size` bytes can be this kind of medium.
     pub(super) fn check_size(self, path: &Path, size: u64) -> Result<(), ImageError> {
         let sector = match self {
-            ImageKind::Floppy if is_floppy_size(size) => return Ok(()),
+            ImageKind::Floppy if Format::of_size(size).is_some() => return Ok(()),
             ImageKind::Floppy => return Err(ImageError::NoFloppyFormat { path: path.into(), size }),
             ImageKind::Cdrom => 2048,
             _ => 512,
@@ -83,10 +82,6 @@ impl ImageKind {
             Err(ImageError::OddSize { path: path.into(), size, sector })
         }
     }
-}
-
-fn is_floppy_size(size: u64) -> bool {
-    size.is_multiple_of(1024) && FLOPPY_KIB.contains(&(size / 1024))
 }
 
 fn has_multiboot_header(head: &[u8]) -> bool {
