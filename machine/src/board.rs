@@ -5,6 +5,7 @@ use crate::memmap::{MemoryMap, Shadow};
 use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
 use idem86_devices::access::{DmaMemory, PortIo, PortRange};
+use idem86_devices::acpi::{PowerManagement, PowerRequest, TimerWidth};
 use idem86_devices::debug_exit::DebugExit;
 use idem86_devices::debugcon::DebugConsole;
 use idem86_devices::dma::{Dma, DmaPeripheral};
@@ -34,6 +35,8 @@ mod irq {
     pub const COM_ODD: u8 = 4;
     pub const CLOCK: u8 = 8;
     pub const FLOPPY: u8 = 6;
+    /// Power management, shared with whatever PCI routes there.
+    pub const SCI: u8 = 9;
     pub const MOUSE: u8 = 12;
     pub const IDE: [u8; 2] = [14, 15];
 }
@@ -83,10 +86,14 @@ pub struct Board {
     pub fw_cfg: FwCfg,
     /// PCI bus 0 with host bridge and PIIX.
     pub pci: Pci,
+    /// Power management.
+    pub power: PowerManagement,
     /// The configuration that the maps were made from; see [`Pci::generation`].
     mapped: u64,
     /// Physical address of the linear frame buffer, while it is mapped.
     pub(crate) frame_buffer: Option<u64>,
+    /// What the guest wants to become of the machine.
+    pub(crate) power_request: Option<PowerRequest>,
     /// The next moment at which a device acts by itself.
     pub(crate) deadline: GuestTime,
     /// What the next look at the pins will report once.
@@ -145,6 +152,8 @@ impl Board {
         let mut pci = Pci::new(std::array::from_fn(|n| line(n as u8)));
         let display = standard_vga(VRAM_SIZE as u32, None, None);
         pci.add(DISPLAY, display).expect("the place is free on a new bus");
+        let sci = pci.connect_irq(irq::SCI);
+        ports.put(PortDevice::Power, PowerManagement::PORTS);
         let mut board = Board {
             clock,
             memory,
@@ -169,8 +178,10 @@ impl Board {
             fw_cfg: FwCfg::new(),
             irqs: irqs.clone(),
             pci,
+            power: PowerManagement::new(sci, TimerWidth::Bits32),
             mapped: 0,
             frame_buffer: None,
+            power_request: None,
             deadline: GuestTime::ZERO,
             signals: Signals::default(),
             write_only: Vec::new(),
@@ -201,6 +212,14 @@ impl Board {
         }
         if let Some(base) = self.pci.ide_bus_master_base() {
             self.ports.put(PortDevice::Ide, &[Ide::bus_master_ports(base)]);
+        }
+        self.ports.remove(PortDevice::Power);
+        self.ports.put(PortDevice::Power, PowerManagement::PORTS);
+        if let Some(base) = self.pci.power_management_base() {
+            self.ports.put(PortDevice::Power, &[PowerManagement::power_management_ports(base)]);
+        }
+        if let Some(base) = self.pci.smbus_base() {
+            self.ports.put(PortDevice::Power, &[PowerManagement::smbus_ports(base)]);
         }
         self.signals.remapped |= changed;
     }
@@ -235,12 +254,13 @@ impl Board {
             PortDevice::DebugExit => &mut self.debug_exit,
             PortDevice::FwCfg => &mut self.fw_cfg,
             PortDevice::Pci => &mut self.pci,
+            PortDevice::Power => &mut self.power,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
 
     /// All devices that act by themselves.
-    fn timed(&mut self) -> [&mut dyn Timed; 10] {
+    fn timed(&mut self) -> [&mut dyn Timed; 11] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pit,
@@ -253,11 +273,12 @@ impl Board {
             &mut self.ide,
             &mut self.floppy,
             &mut self.vga,
+            &mut self.power,
         ]
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 18] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 19] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -278,6 +299,7 @@ impl Board {
             &mut self.fw_cfg,
             &mut self.pci,
             &mut self.floppy,
+            &mut self.power,
         ]
     }
 
@@ -332,6 +354,13 @@ impl Board {
                 &self.floppy
             }
             PortDevice::Vga => &self.vga,
+            PortDevice::Power => {
+                if let Some(request) = self.power.take_request() {
+                    self.power_request = Some(request);
+                    self.signals.pause = true;
+                }
+                &self.power
+            }
             PortDevice::DebugExit => {
                 self.signals.pause = true;
                 return;

@@ -11,6 +11,7 @@ use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
+use idem86_devices::acpi::PowerRequest;
 use idem86_devices::floppy::{DriveType, Format};
 use idem86_devices::fw_cfg::Key;
 use idem86_devices::ide::{ChannelId, Identity, Slot};
@@ -25,6 +26,8 @@ pub enum Outcome {
     Ran,
     /// The processor stands still for ever: HLT with interrupts off and nothing to wake it.
     Stuck,
+    /// The guest switched the machine off.
+    PoweredOff,
     /// The guest wrote to the debug-exit port and asks for this exit status.
     Exit(u32),
     /// A reset, on a machine that was told not to restart.
@@ -175,6 +178,11 @@ impl Machine {
                 Stop::Budget | Stop::Pause => {
                     if let Some(status) = self.board.debug_exit.exit_status() {
                         return Outcome::Exit(status);
+                    }
+                    match self.board.power_request.take() {
+                        Some(PowerRequest::SoftOff) => return Outcome::PoweredOff,
+                        // The device has told the guest already.
+                        Some(PowerRequest::SuspendRefused { .. }) | None => {}
                     }
                 }
                 Stop::Halted => {

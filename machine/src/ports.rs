@@ -44,6 +44,8 @@ pub enum PortDevice {
     FwCfg,
     /// PCI configuration and reset control.
     Pci,
+    /// Power management.
+    Power,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

@@ -4,6 +4,7 @@ use super::args::{ClockArg, Display, Drive, Output, Run};
 use super::output::Sink;
 use super::terminal::{self, Terminal};
 use super::{EXIT_TIMEOUT, Failure};
+use idem86::cpu::state::segment::SegReg;
 use idem86::devices::rtc::CivilDateTime;
 use idem86::devices::time::GuestDuration;
 use idem86::machine::clock::ClockKind;
@@ -114,7 +115,7 @@ impl<'a> Session<'a> {
             match outcome {
                 Outcome::Ran => {}
                 Outcome::Exit(status) => return Ok(status as u8),
-                Outcome::Reset => return Ok(0),
+                Outcome::PoweredOff | Outcome::Reset => return Ok(0),
                 Outcome::TripleFault => return Err(Failure::Failed("triple fault".into())),
                 Outcome::Stuck => {
                     let at = self.machine.cpu.rip;
@@ -196,6 +197,9 @@ impl<'a> Session<'a> {
         let counters = self.machine.counters();
         let host = self.started.elapsed().as_secs_f64();
         let guest = self.machine.now().as_nanos() as f64 / 1e9;
+        let cpu = &self.machine.cpu;
+        let cs = cpu.seg[SegReg::Cs as usize];
+        eprintln!("ended at         {:04X}:{:08X}, linear {:08X}", cs.selector, cpu.rip, cs.base + cpu.rip);
         eprintln!("guest time       {guest:14.3} s");
         eprintln!("host time        {host:14.3} s");
         eprintln!("work             {:14} units", counters.work);

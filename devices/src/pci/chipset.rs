@@ -83,6 +83,9 @@ pub(super) fn power_management() -> PciFunction {
         .with(power::PM_BASE, &[1, 0, 0, 0], &[0xC0, 0xFF, 0, 0])
         // CNTA, CNTB, GPICTL, DEVRESD to DEVRESJ, DEVACTA, DEVACTB: device monitors.
         .with(0x44, &[0; 60], &[0xFF; 60])
+        // DEVACTB: APMC_EN is set from the start, as if somebody had set up system management mode already. There is
+        // none, and firmware that finds the bit clear would wait for its first interrupt for ever.
+        .with(0x5B, &[0x02], &[0xFF])
         .with(power::PM_MISCELLANEOUS, &[0], &[power::PM_IO_ENABLE])
         .with(power::SMBUS_BASE, &[1, 0, 0, 0], &[0xF0, 0xFF, 0, 0])
         .with(power::SMBUS_HOST_CONFIGURATION, &[0; 4], &[0x0F, 0xFF, 0xFF, 0xFF])
