@@ -95,8 +95,8 @@ impl Machine {
         let tail = bios.len().min(0x2_0000);
         slab[bios_at - tail..bios_at].copy_from_slice(&bios[bios.len() - tail..]);
         debug_assert_eq!(bios_at - low, (MEGABYTE - PAM_AREA) as usize);
-        if let Some(rom) = config.vga_bios {
-            slab[low..low + rom.len()].copy_from_slice(&rom);
+        if let Some(rom) = &config.vga_bios {
+            slab[low..low + rom.len()].copy_from_slice(rom);
         }
         // A drive for every diskette, and an empty one, since no PC is without.
         let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
@@ -142,6 +142,10 @@ impl Machine {
         fw_cfg.set(Key::PROCESSORS, 1u16.to_le_bytes());
         fw_cfg.set(Key::MAXIMUM_PROCESSORS, 1u16.to_le_bytes());
         fw_cfg.set(Key::IRQ0_OVERRIDE, [1]);
+        if let Some(rom) = config.vga_bios {
+            // SeaBIOS clears the ROM area and loads the ROM of a PCI device from here.
+            fw_cfg.set_file("pci1234,1111.rom", rom).expect("the first file of a new directory");
+        }
         machine.board.advance(GuestTime::ZERO);
         Ok(machine)
     }
