@@ -16,13 +16,22 @@ pub enum Quiet {
 }
 
 /// Compares `a` with `b`; `None` is unordered.
+#[inline]
 pub fn compare(
     a: impl Into<Operand>,
     b: impl Into<Operand>,
     quiet: Quiet,
     env: &mut Env,
 ) -> Option<Ordering> {
-    let (x, y) = (denormal_as_zero(a.into(), env), denormal_as_zero(b.into(), env));
+    let (x, y) = (a.into(), b.into());
+    if x.class == Class::Normal && y.class == Class::Normal {
+        return Some(order(&x, &y));
+    }
+    compare_special(denormal_as_zero(x, env), denormal_as_zero(y, env), quiet, env)
+}
+
+#[cold]
+fn compare_special(x: Operand, y: Operand, quiet: Quiet, env: &mut Env) -> Option<Ordering> {
     let any = |class| x.class == class || y.class == class;
     let invalid = any(Class::Unsupported) || any(Class::SignalingNan);
     if invalid || any(Class::QuietNan) {
@@ -34,16 +43,25 @@ pub fn compare(
     if any(Class::Denormal) {
         env.raise(Flags::DENORMAL);
     }
-    Some(signed_rank(&x).cmp(&signed_rank(&y)))
+    if x.class == Class::Zero && y.class == Class::Zero {
+        return Some(Ordering::Equal);
+    }
+    let with_rank = |x: Operand| match x.class {
+        Class::Zero => Operand { exponent: i32::MIN, ..x },
+        Class::Infinity => Operand { exponent: i32::MAX, ..x },
+        _ => x,
+    };
+    Some(order(&with_rank(x), &with_rank(y)))
 }
 
-/// A number that orders operands which are no NaNs as their values are ordered.
-fn signed_rank(x: &Operand) -> i128 {
-    let magnitude = match x.class {
-        Class::Zero => 0,
-        Class::Infinity => i128::MAX,
-        // Every exponent lies within 2^16 of zero.
-        _ => i128::from(x.exponent + (1 << 16)) << 64 | i128::from(x.significand),
-    };
-    if x.sign { -magnitude } else { magnitude }
+/// The order of two numbers whose magnitudes compare by exponent and significand.
+#[inline]
+fn order(x: &Operand, y: &Operand) -> Ordering {
+    let magnitudes = (x.exponent, x.significand).cmp(&(y.exponent, y.significand));
+    match (x.sign, y.sign) {
+        (false, false) => magnitudes,
+        (true, true) => magnitudes.reverse(),
+        (false, true) => Ordering::Greater,
+        (true, false) => Ordering::Less,
+    }
 }
