@@ -13,7 +13,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode;
-use idem86_cpu::decode::attrs::{self, Class};
+use idem86_cpu::decode::attrs;
 use idem86_cpu::event::exception::vector;
 use idem86_cpu::state::segment::SegReg;
 use moo::{NAMES, REGISTERS, Test};
@@ -42,7 +42,6 @@ const SET_ASIDE: &[(&str, Concerns)] = &[
     ("a faulting string instruction: has stepped its registers here, later it has not", |t, i| {
         t.raises(vector::GP) && i.is_string_instruction()
     }),
-    ("x87 instructions: not there yet", |_, i| attrs::class(i) == Some(Class::X87)),
 ];
 
 /// Whether `i` reads or writes memory through SS.
