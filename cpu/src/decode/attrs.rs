@@ -47,6 +47,8 @@ pub enum Class {
     Sse,
     /// "SSE2 Instructions".
     Sse2,
+    /// "SSE3 Instructions", but for FISTTP.
+    Sse3,
     /// "System Instructions".
     System,
 }
@@ -162,10 +164,11 @@ fn by_feature(i: &Instruction) -> Option<Row> {
     use CpuidFeature as F;
     let class = match i.cpuid_features() {
         [F::FPU | F::FPU287 | F::FPU387] => Class::X87,
-        [F::FPU, F::CMOV] | [F::CMOV, F::FPU] => Class::X87,
+        [F::FPU, F::CMOV | F::SSE3] => Class::X87,
         [F::MMX] => Class::Mmx,
         [F::FXSR | F::SSE] => Class::Sse,
         [F::SSE2 | F::CLFSH] => Class::Sse2,
+        [F::SSE3] => Class::Sse3,
         _ => return None,
     };
     Some((class, Sensitivity::Innocuous))

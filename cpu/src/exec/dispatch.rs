@@ -2,6 +2,7 @@
 
 use crate::bus::Biu;
 use crate::cpu::Cpu;
+use crate::decode::attrs;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::exec::{
@@ -43,8 +44,11 @@ const FAMILIES: &[Select] = &[
     fxsave::select,
 ];
 
-/// The handler of `i`. What no family knows is an instruction of a later processor: #UD.
+/// The handler of `i`. What the attribute table does not have is an instruction of a later processor: #UD.
 pub fn select(i: &Instruction) -> Handler {
+    if attrs::class(i).is_none() {
+        return undefined;
+    }
     FAMILIES.iter().find_map(|family| family(i)).unwrap_or(undefined)
 }
 

@@ -379,6 +379,12 @@ impl StringOp for Scas {
     }
 }
 
+/// Whether many items may go through `port` at once: neither denied nor watched.
+#[inline(always)]
+fn port_is_open<T: Word>(cpu: &mut Cpu, biu: &mut Biu, port: u16) -> bool {
+    cpu.check_io(biu, port, T::BYTES).is_ok() && cpu.leave_block == Leave::No
+}
+
 /// INS.
 #[derive(Clone, Copy, Debug)]
 pub struct Ins;
@@ -402,7 +408,7 @@ impl StringOp for Ins {
     fn bulk<T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn, at: Pointers, most: Work) -> Work {
         let port = cpu.gpr.get::<u16>(gpr::DX);
         let Some(destination) = Span::destination::<T, true>(cpu, biu, insn, at, most) else { return 0 };
-        if destination.down || destination.count::<T>() == 1 || cpu.check_io(biu, port, T::BYTES).is_err() {
+        if destination.down || destination.count::<T>() == 1 || !port_is_open::<T>(cpu, biu, port) {
             return 0;
         }
         let mut buffer = [0; 4096];
@@ -437,7 +443,7 @@ impl StringOp for Outs {
     fn bulk<T: Word>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn, at: Pointers, most: Work) -> Work {
         let port = cpu.gpr.get::<u16>(gpr::DX);
         let Some(source) = Span::source::<T>(cpu, biu, insn, at, most) else { return 0 };
-        if source.down || source.count::<T>() == 1 || cpu.check_io(biu, port, T::BYTES).is_err() {
+        if source.down || source.count::<T>() == 1 || !port_is_open::<T>(cpu, biu, port) {
             return 0;
         }
         let mut buffer = [0; 4096];

@@ -345,6 +345,11 @@ impl Kit {
             Stop::Budget | Stop::Halted => {}
             other => panic!("stopped by {other:?}"),
         }
+        self.led()
+    }
+
+    /// Where the processor was led.
+    pub fn led(&self) -> Led {
         if self.cpu.shutdown {
             return Led::Shutdown;
         }

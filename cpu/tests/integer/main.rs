@@ -1,0 +1,13 @@
+//! The integer instructions against the manual. What the host and the 80286 vectors show of them is not repeated
+//! here: these are the cases that need a certain memory, mode or device.
+
+#[allow(dead_code, reason = "shared with the system tests")]
+#[path = "../system/kit.rs"]
+mod kit;
+
+mod atomic;
+mod bits;
+mod division;
+mod opcodes;
+mod repeat;
+mod string;
