@@ -34,8 +34,8 @@ impl Cpu {
             PageKind::Rom(at) => (at, watched, true),
             PageKind::Device => (u64::MAX, true, true),
         };
-        let read = page | slow_read as u64 * SLOW;
-        let write = t.writable.then_some(page | slow_write as u64 * SLOW);
+        let read = page | (slow_read as u64 * SLOW);
+        let write = t.writable.then_some(page | (slow_write as u64 * SLOW));
         self.tlb.insert(view, linear, Entry::new(Some(read), write, frame, ram, t.executable, t.global));
         Ok(frame | linear & 0xFFF)
     }

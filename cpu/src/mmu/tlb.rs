@@ -56,7 +56,7 @@ impl Entry {
         Entry {
             read: read.unwrap_or(INVALID),
             write: write.unwrap_or(INVALID),
-            frame: frame | executable as u64 * EXECUTABLE | global as u64 * GLOBAL,
+            frame: frame | (executable as u64 * EXECUTABLE) | (global as u64 * GLOBAL),
             ram,
         }
     }

@@ -28,18 +28,12 @@ pub const ZERO: u8 = 16;
 /// be after masking, so that no index is ever checked.
 ///
 /// SDM Vol. 1, "General-Purpose Registers".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(C)]
 pub struct Gpr(File);
 
 /// Sixteen registers, then zeros.
 type File = [u64; 32];
-
-impl Default for Gpr {
-    fn default() -> Self {
-        Gpr([0; 32])
-    }
-}
 
 impl Gpr {
     /// The part of register `r` that `T` names. For `u8`, `r` is 0..=15 for the low byte and

@@ -163,7 +163,7 @@ fn a_null_segment_can_be_used_after_going_to_real_mode() {
     k.cpu.gpr.set(gpr::AX, 0u32);
     k.check("load null", Led::Through, |a| a.mov(gs, eax));
     assert_eq!(write(&mut k, cr0_register(), cr0::ET), Led::Through);
-    k.cpu.gpr.set(gpr::AX, (place::DATA >> 4) as u32);
+    k.cpu.gpr.set(gpr::AX, place::DATA >> 4);
     k.check("load", Led::Through, |a| a.mov(gs, eax));
     k.put8(place::DATA + 5, 0x42);
     k.check("use", Led::Through, |a| a.mov(cl, byte_ptr(5).gs()));

@@ -64,7 +64,7 @@ fn a_32_bit_gate_pushes_eflags_cs_and_eip() {
 #[test]
 fn a_16_bit_gate_pushes_words_and_has_a_16_bit_offset() {
     let mut k = Kit::protected(0);
-    k.set_gate(0x80, gate(sel::CODE0, 0xABCD_0000 | place::HANDLERS + 0x800, rights::INTERRUPT16, 0));
+    k.set_gate(0x80, gate(sel::CODE0, 0xABCD_0000 | (place::HANDLERS + 0x800), rights::INTERRUPT16, 0));
     assert_eq!(k.one(|a| a.int(0x80)), Led::To(0x80, None));
     let top = k.cpu.gpr.get::<u32>(gpr::SP);
     assert_eq!(top, place::STACKS[0] - 6);

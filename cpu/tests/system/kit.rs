@@ -264,11 +264,6 @@ impl Kit {
         self.cpu.state_changed();
     }
 
-    /// Address of the page-table entry of `linear` that [`Kit::page_pae`] made.
-    pub fn pae_pte(&self, linear: u32) -> u32 {
-        place::PAGING + 0x2000 + (linear >> 12) * 8
-    }
-
     /// Address of the page-table entry of `linear` that [`Kit::page`] made.
     pub fn pte(&self, linear: u32) -> u32 {
         place::PAGING + 0x1000 + (linear >> 12) * 4
@@ -393,9 +388,9 @@ impl Kit {
         let (frame, image_mask) = (self.frame(led), if self.cpu.protected() { !bit::RF } else { 0xFFFF });
         assert_eq!(frame[..2], [rip as u32, cs], "{name}: address that is pushed");
         assert_eq!(frame[2] & image_mask, flags & image_mask, "{name}: flags that are pushed");
-        for r in 0..8 {
+        for (r, (new, old)) in after.0.iter().zip(gpr).enumerate() {
             if r != gpr::SP as usize {
-                assert_eq!(after.0[r], gpr[r], "{name}: register {r}");
+                assert_eq!(*new, old, "{name}: register {r}");
             }
         }
         assert_eq!(after.3, cr0, "{name}: CR0");

@@ -1,11 +1,16 @@
 //! The system side of the processor against the manual: one test for every documented cause of a fault.
 
 mod control;
+mod debug;
 mod delivery;
 mod far;
 mod flags;
+mod io;
 mod iret;
 mod kit;
+mod msr;
+mod paging;
+mod save;
 mod segments;
 mod tables;
 mod tasks;

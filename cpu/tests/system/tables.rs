@@ -153,12 +153,12 @@ fn answers(level: u8, access: u16, selector: u16) -> [Option<u32>; 4] {
 
 #[test]
 fn lar_lsl_verr_and_verw_by_type() {
-    // Tables "Segment and Gate Types" of LAR and LSL.
+    // Tables "Segment and Gate Types" of LAR and LSL. Processors show bits 16 to 19 of the limit as well.
     let no = [None; 4];
     let limit = 0x5_4321;
     for kind in 0..16u16 {
         let access = 0x80 | kind;
-        let rights = Some((access as u32) << 8);
+        let rights = Some((access as u32) << 8 | 0x5_0000);
         let expected = match kind {
             1 | 2 | 3 | 9 | 11 => [rights, Some(limit), None, None],
             4 | 5 | 12 => [rights, None, None, None],
@@ -166,15 +166,15 @@ fn lar_lsl_verr_and_verw_by_type() {
         };
         assert_eq!(answers(0, access, sel::FREE), expected, "system type {kind}");
         let access = 0x90 | kind;
-        let rights = Some((access as u32) << 8);
+        let rights = Some((access as u32) << 8 | 0x5_0000);
         let readable = kind < 8 || kind & 2 != 0;
         let writable = kind < 8 && kind & 2 != 0;
         let yes = |b: bool| b.then_some(0);
         let expected = [rights, Some(limit), yes(readable), yes(writable)];
         assert_eq!(answers(0, access, sel::FREE), expected, "segment type {kind}");
     }
-    assert_eq!(answers(0, 0xC093, sel::FREE)[..2], [Some(0xC0_9300), Some(0x5432_1FFF)], "granularity");
-    assert_eq!(answers(0, 0x13, sel::FREE), [Some(0x1300), Some(limit), Some(0), Some(0)], "not present");
+    assert_eq!(answers(0, 0xC093, sel::FREE)[..2], [Some(0xC5_9300), Some(0x5432_1FFF)], "granularity");
+    assert_eq!(answers(0, 0x13, sel::FREE), [Some(0x5_1300), Some(limit), Some(0), Some(0)], "not present");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn lar_lsl_verr_and_verw_by_privilege() {
     assert_eq!(answers(3, 0x9B, sel::FREE), no, "nonconforming code");
     assert_eq!(
         answers(3, 0x9F, sel::FREE | 3),
-        [Some(0x9F00), Some(0x5_4321), Some(0), None],
+        [Some(0x5_9F00), Some(0x5_4321), Some(0), None],
         "conforming code"
     );
 }
