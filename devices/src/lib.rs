@@ -13,6 +13,9 @@
 //! | [`time::Timed`] | acting by itself at a moment of guest time |
 //! | [`state::Snapshot`] | saving and restoring its whole state (every device) |
 //! | [`reset::Reset`] | the RESET input (every device) |
+//!
+//! Every device also joins the conformance suite with one line in its tests: random accesses and random times
+//! on it and on what it restores, hostile saved states included.
 
 #![forbid(unsafe_code)]
 

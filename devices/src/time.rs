@@ -72,8 +72,10 @@ impl Sub<GuestDuration> for GuestTime {
 /// or after its exact moment, so that no error ever accumulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frequency {
-    hertz_numerator: u64,
-    hertz_denominator: u64,
+    /// So many ticks ...
+    ticks: u64,
+    /// ... in so many nanoseconds, without common divisor.
+    nanos: u64,
 }
 
 impl Frequency {
@@ -84,25 +86,44 @@ impl Frequency {
     /// The watch crystal of the real-time clock.
     pub const RTC: Frequency = Frequency::ratio(32_768, 1);
 
-    /// `numerator / denominator` hertz. Both must be positive.
+    /// `numerator / denominator` hertz, both positive.
+    ///
+    /// # Panics
+    /// If either is zero, or the denominator exceeds 18,446,744,073.
     pub const fn ratio(numerator: u64, denominator: u64) -> Self {
-        assert!(numerator > 0 && denominator > 0);
-        Frequency { hertz_numerator: numerator, hertz_denominator: denominator }
+        assert!(numerator > 0 && denominator > 0 && denominator <= u64::MAX / NANOS_PER_SECOND);
+        let nanos = denominator * NANOS_PER_SECOND;
+        let common = greatest_common_divisor(numerator, nanos);
+        Frequency { ticks: numerator / common, nanos: nanos / common }
     }
 
     /// How many ticks have happened up to and including `now`.
     pub const fn ticks_at(self, now: GuestTime) -> u64 {
-        let t =
-            now.0 as u128 * self.hertz_numerator as u128 / (self.hertz_denominator as u128 * 1_000_000_000);
-        if t > u64::MAX as u128 { u64::MAX } else { t as u64 }
+        // 64 bits suffice for years of the usual frequencies and are several times faster.
+        if let Some(product) = now.0.checked_mul(self.ticks) {
+            return product / self.nanos;
+        }
+        let ticks = now.0 as u128 * self.ticks as u128 / self.nanos as u128;
+        if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
     }
 
     /// The first nanosecond at which [`Frequency::ticks_at`] gives at least `tick`; saturates.
     pub const fn time_of(self, tick: u64) -> GuestTime {
-        let scaled = tick as u128 * self.hertz_denominator as u128 * 1_000_000_000;
-        let t = scaled.div_ceil(self.hertz_numerator as u128);
-        GuestTime(if t > u64::MAX as u128 { u64::MAX } else { t as u64 })
+        if let Some(product) = tick.checked_mul(self.nanos) {
+            return GuestTime(product.div_ceil(self.ticks));
+        }
+        let time = (tick as u128 * self.nanos as u128).div_ceil(self.ticks as u128);
+        GuestTime(if time > u64::MAX as u128 { u64::MAX } else { time as u64 })
     }
+}
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// A device that acts by itself as guest time passes.
@@ -128,6 +149,24 @@ mod tests {
         assert_eq!(Frequency::PIT.ticks_at(end), 105_000_000);
         assert_eq!(Frequency::PIT.ticks_at(end - GuestDuration::from_nanos(1)), 104_999_999);
         assert_eq!(Frequency::PIT.time_of(105_000_000), end);
+    }
+
+    #[test]
+    fn centuries_are_as_exact_as_seconds() {
+        // 88 x 10^15 ns, 2.8 years, still fit 64 bits times 105; 200 times as much does not.
+        for scale in [1, 200] {
+            let moment = GuestTime::from_nanos(88_000_000_000_000_000 * scale);
+            assert_eq!(Frequency::PIT.ticks_at(moment), 105_000_000_000_000 * scale);
+            assert_eq!(Frequency::PIT.time_of(105_000_000_000_000 * scale), moment);
+            let before = moment - GuestDuration::from_nanos(1);
+            assert_eq!(Frequency::PIT.ticks_at(before), 105_000_000_000_000 * scale - 1);
+        }
+    }
+
+    #[test]
+    fn beyond_the_last_moment_time_saturates() {
+        assert_eq!(Frequency::RTC.time_of(u64::MAX), GuestTime::MAX);
+        assert_eq!(Frequency::ratio(u64::MAX, 1).ticks_at(GuestTime::MAX), u64::MAX);
     }
 
     #[test]

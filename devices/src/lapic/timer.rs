@@ -46,7 +46,8 @@ impl Timer {
             self.counted += decrements * divisor;
             return false;
         }
-        if periodic && self.initial > 0 {
+        if periodic {
+            // Not zero, as the count it was loaded into is not.
             let into_period = (decrements - count) % u64::from(self.initial);
             self.count = self.initial - into_period as u32;
             self.counted += decrements * divisor;
