@@ -492,6 +492,18 @@ fn a_locked_tray_keeps_the_disc_and_tells_the_guest_of_the_wish() {
 }
 
 #[test]
+fn a_hardware_reset_unlocks_the_tray_and_a_software_reset_does_not() {
+    let mut host = ready_drive(10);
+    host.packet(packet(&[0x1E, 0, 0, 0, 1]), 0).unwrap();
+    host.write_control(4);
+    host.write_control(0);
+    host.wait();
+    assert_eq!(host.ide.eject_disc(Slot::ALL[0], false).unwrap_err(), EjectError::Locked);
+    host.ide.reset();
+    assert!(host.ide.eject_disc(Slot::ALL[0], false).unwrap().is_some());
+}
+
+#[test]
 fn a_disc_taken_out_during_a_read_ends_it() {
     let mut host = ready_drive(10);
     host.send_packet(read_10(0, 4), 2048);
