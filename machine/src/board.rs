@@ -12,7 +12,9 @@ use idem86_devices::dma::{Dma, DmaPeripheral};
 use idem86_devices::floppy::{DriveType, Floppy, Pace as FloppyPace};
 use idem86_devices::fw_cfg::FwCfg;
 use idem86_devices::ide::{ChannelId, Ide};
+use idem86_devices::ioapic::IoApic;
 use idem86_devices::irq::IrqBank;
+use idem86_devices::lapic::{Lapic, ProcessorEvent};
 use idem86_devices::pci::{FunctionId, Pci, ResetRequest, standard_vga};
 use idem86_devices::pic::Pic;
 use idem86_devices::pit::Pit;
@@ -21,7 +23,7 @@ use idem86_devices::post_code::PostCode;
 use idem86_devices::ps2::Ps2Controller;
 use idem86_devices::reset::Reset;
 use idem86_devices::rtc::{CivilDateTime, Rtc};
-use idem86_devices::time::{GuestTime, Timed};
+use idem86_devices::time::{Frequency, GuestTime, Timed};
 use idem86_devices::uart::{Pace, Uart};
 use idem86_devices::vga::{VRAM_SIZE, Vga};
 
@@ -44,6 +46,9 @@ mod irq {
 /// The port at which our firmware calls its services. No PC has a device there.
 pub const FIRMWARE_TRAP: u16 = 0xEA;
 
+/// What the local APIC's timer counts: the front side bus of a Pentium III.
+const APIC_BUS: Frequency = Frequency::ratio(100_000_000, 1);
+
 /// Where the display adapter is on the PCI bus.
 const DISPLAY: FunctionId = FunctionId { device: 2, function: 0 };
 
@@ -58,6 +63,10 @@ pub struct Board {
     pub irqs: IrqBank,
     /// 8259A pair.
     pub pic: Pic,
+    /// Local APIC of the processor.
+    pub lapic: Lapic,
+    /// I/O APIC.
+    pub ioapic: IoApic,
     /// 8254 timer.
     pub pit: Pit,
     /// Real-time clock.
@@ -115,6 +124,8 @@ pub(crate) struct Signals {
     pub reset: bool,
     /// The whole board is to be reset.
     pub system_reset: bool,
+    /// A non-maskable interrupt.
+    pub nmi: bool,
     /// The firmware called a service.
     pub firmware: bool,
 }
@@ -159,6 +170,8 @@ impl Board {
             memory,
             ports,
             pic: Pic::new(irqs.inputs(0)),
+            lapic: Lapic::new(0, APIC_BUS),
+            ioapic: IoApic::new(irqs.inputs(1)),
             pit: Pit::new(line(irq::TIMER)),
             rtc: Rtc::new(line(irq::CLOCK), start),
             ps2: Ps2Controller::new(line(irq::KEYBOARD), line(irq::MOUSE)),
@@ -260,7 +273,7 @@ impl Board {
     }
 
     /// All devices that act by themselves.
-    fn timed(&mut self) -> [&mut dyn Timed; 11] {
+    fn timed(&mut self) -> [&mut dyn Timed; 12] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pit,
@@ -274,11 +287,12 @@ impl Board {
             &mut self.floppy,
             &mut self.vga,
             &mut self.power,
+            &mut self.lapic,
         ]
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 19] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 21] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -300,6 +314,8 @@ impl Board {
             &mut self.pci,
             &mut self.floppy,
             &mut self.power,
+            &mut self.lapic,
+            &mut self.ioapic,
         ]
     }
 
@@ -391,6 +407,31 @@ impl Board {
         if timed.next_event().is_some_and(|at| at < self.deadline) {
             self.signals.pause = true;
         }
+    }
+
+    /// Takes interrupt requests from the devices to the processor's pins, and says whether INTR is asserted.
+    pub(crate) fn sync_interrupts(&mut self) -> bool {
+        self.pci.sync_interrupts();
+        let pic = self.pic.interrupt_output();
+        self.lapic.set_lint0(pic);
+        self.ioapic.set_pic_output(pic);
+        while let Some(vector) = self.lapic.take_end_of_interrupt() {
+            self.ioapic.end_of_interrupt(vector);
+        }
+        let Board { lapic, ioapic, signals, .. } = self;
+        ioapic.deliver(|message| lapic.receive(message));
+        while let Some(event) = lapic.take_event() {
+            match event {
+                ProcessorEvent::Nmi => signals.nmi = true,
+                ProcessorEvent::Init => {
+                    lapic.init();
+                    signals.reset = true;
+                }
+                // The only processor never waits for a start-up message, and has no system management mode.
+                ProcessorEvent::StartUp(_) | ProcessorEvent::Smi => {}
+            }
+        }
+        lapic.interrupt_output()
     }
 
     /// Serves what masters the bus.

@@ -21,8 +21,6 @@ pub const PAM_AREA: u64 = 0xC_0000;
 pub const MEGABYTE: u64 = 0x10_0000;
 /// The largest RAM, in bytes: the rest of the 32-bit space belongs to devices.
 pub const RAM_MAX: u64 = 3 << 30;
-/// I/O APIC registers.
-pub const IO_APIC: u64 = 0xFEC0_0000;
 /// First address that 32 bits cannot express; the BIOS ROM ends here.
 pub const FOUR_GIB: u64 = 1 << 32;
 /// The largest BIOS ROM, in bytes.

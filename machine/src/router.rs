@@ -6,7 +6,9 @@ use crate::ports::PortDevice;
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_devices::access::{AccessSize, IoError, Mmio};
 use idem86_devices::ide::ChannelId;
-use idem86_devices::time::GuestTime;
+use idem86_devices::ioapic::IoApic;
+use idem86_devices::lapic::Acknowledged;
+use idem86_devices::time::{GuestTime, Timed};
 use idem86_devices::vga::VRAM_SIZE;
 
 fn access_size(bytes: usize) -> AccessSize {
@@ -68,6 +70,10 @@ impl Board {
     fn memory_device(&mut self, address: u64) -> Option<(&mut dyn Mmio, u64)> {
         match address {
             VGA_WINDOW..PAM_AREA => Some((&mut self.vga, address - VGA_WINDOW)),
+            _ if address & !0xFFF == IoApic::BASE_ADDRESS => Some((&mut self.ioapic, address & 0xFFF)),
+            _ if Some(address & !0xFFF) == self.lapic.base_address() => {
+                Some((&mut self.lapic, address & 0xFFF))
+            }
             _ => None,
         }
     }
@@ -148,6 +154,10 @@ impl Bus for Board {
         } else {
             self.write_memory(address, access_size(size), value as u32, now);
         }
+        // The timer of the local APIC is the only thing in memory space that has deadlines.
+        if address >= IoApic::BASE_ADDRESS && self.lapic.next_event().is_some_and(|at| at < self.deadline) {
+            self.signals.pause = true;
+        }
     }
 
     fn port_in(&mut self, port: u16, size: usize, now: Work) -> u32 {
@@ -190,20 +200,28 @@ impl Bus for Board {
     }
 
     fn acknowledge_interrupt(&mut self, _now: Work) -> u8 {
-        self.pic.acknowledge()
+        match self.lapic.acknowledge() {
+            Acknowledged::Vector(vector) => vector,
+            Acknowledged::External => self.pic.acknowledge(),
+        }
+    }
+
+    fn write_apic_base(&mut self, value: u64) -> bool {
+        self.lapic.set_apic_base(value);
+        true
     }
 
     fn pins(&mut self) -> Pins {
+        let intr = self.sync_interrupts();
         let signals = std::mem::take(&mut self.signals);
         // Both are asked, so that neither request stays behind.
         let reset = self.ps2.take_reset_request() | self.port92.take_reset_request();
         // The run loop asks for these itself.
         self.signals.firmware = signals.firmware;
         self.signals.system_reset = signals.system_reset;
-        self.pci.sync_interrupts();
         Pins {
-            intr: self.pic.interrupt_output(),
-            nmi: false,
+            intr,
+            nmi: signals.nmi && !self.rtc.nmi_masked(),
             a20: self.ps2.a20_open() || self.port92.a20_enabled(),
             reset: signals.reset | signals.system_reset | reset,
             remapped: signals.remapped,

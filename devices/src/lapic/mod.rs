@@ -225,7 +225,9 @@ impl Lapic {
 
     /// Whether the 8259A asks for an acknowledge cycle, by pin or by message.
     fn external_interrupt(&self) -> bool {
-        if !self.is_enabled() {
+        // A BIOS that knows of no APIC leaves it disabled by software, with LINT0 masked; its 8259A must work
+        // nevertheless, as on boards that connect INT to the processor past such an APIC.
+        if !self.is_software_enabled() {
             return self.state.pins[0];
         }
         let by_pin = [0, 1].into_iter().any(|pin| {
