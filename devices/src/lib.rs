@@ -25,6 +25,7 @@ pub mod apic;
 pub mod backend;
 #[cfg(test)]
 mod conformance;
+pub mod coprocessor;
 pub mod debug_exit;
 pub mod debugcon;
 pub mod dma;

@@ -6,6 +6,7 @@ use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
 use idem86_devices::access::{DmaMemory, PortIo, PortRange};
 use idem86_devices::acpi::{PowerManagement, PowerRequest, TimerWidth};
+use idem86_devices::coprocessor::CoprocessorLatch;
 use idem86_devices::debug_exit::DebugExit;
 use idem86_devices::debugcon::DebugConsole;
 use idem86_devices::dma::{Dma, DmaPeripheral};
@@ -39,6 +40,7 @@ mod irq {
     pub const FLOPPY: u8 = 6;
     /// Power management, shared with whatever PCI routes there.
     pub const SCI: u8 = 9;
+    pub const COPROCESSOR: u8 = 13;
     pub const MOUSE: u8 = 12;
     pub const IDE: [u8; 2] = [14, 15];
 }
@@ -97,6 +99,8 @@ pub struct Board {
     pub pci: Pci,
     /// Power management.
     pub power: PowerManagement,
+    /// Latch of coprocessor errors.
+    pub coprocessor: CoprocessorLatch,
     /// The configuration that the maps were made from; see [`Pci::generation`].
     mapped: u64,
     /// Physical address of the linear frame buffer, while it is mapped.
@@ -165,6 +169,7 @@ impl Board {
         pci.add(DISPLAY, display).expect("the place is free on a new bus");
         let sci = pci.connect_irq(irq::SCI);
         ports.put(PortDevice::Power, PowerManagement::PORTS);
+        ports.put(PortDevice::Coprocessor, CoprocessorLatch::PORTS);
         let mut board = Board {
             clock,
             memory,
@@ -192,6 +197,7 @@ impl Board {
             irqs: irqs.clone(),
             pci,
             power: PowerManagement::new(sci, TimerWidth::Bits32),
+            coprocessor: CoprocessorLatch::new(line(irq::COPROCESSOR)),
             mapped: 0,
             frame_buffer: None,
             power_request: None,
@@ -268,6 +274,7 @@ impl Board {
             PortDevice::FwCfg => &mut self.fw_cfg,
             PortDevice::Pci => &mut self.pci,
             PortDevice::Power => &mut self.power,
+            PortDevice::Coprocessor => &mut self.coprocessor,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
@@ -292,7 +299,7 @@ impl Board {
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 21] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 22] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -316,6 +323,7 @@ impl Board {
             &mut self.power,
             &mut self.lapic,
             &mut self.ioapic,
+            &mut self.coprocessor,
         ]
     }
 
@@ -402,6 +410,7 @@ impl Board {
             | PortDevice::PostCode
             | PortDevice::Port92
             | PortDevice::DebugConsole
+            | PortDevice::Coprocessor
             | PortDevice::FirmwareTrap => return,
         };
         if timed.next_event().is_some_and(|at| at < self.deadline) {

@@ -46,6 +46,8 @@ pub enum PortDevice {
     Pci,
     /// Power management.
     Power,
+    /// Latch of coprocessor errors.
+    Coprocessor,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

@@ -206,6 +206,14 @@ impl Bus for Board {
         }
     }
 
+    fn ferr(&mut self, asserted: bool) {
+        self.coprocessor.set_ferr(asserted);
+    }
+
+    fn ignne(&mut self) -> bool {
+        self.coprocessor.ignne()
+    }
+
     fn write_apic_base(&mut self, value: u64) -> bool {
         self.lapic.set_apic_base(value);
         true
