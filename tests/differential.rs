@@ -74,7 +74,7 @@ fn compare_with(mut processor: NativeProcessor, first: u64, cases: u64) {
     let mut compare = |case: &NativeCase, instruction: &Instruction| {
         let host = processor.run(case).ok()?;
         let ours = interpreter.run(case);
-        let comparison = Comparison::new(instruction, case, &host, &ours);
+        let comparison = Comparison::new(instruction, case, &host, &ours, processor.segments());
         Some(if comparison.agrees() { Ok(()) } else { Err(Difference::new(&comparison)) })
     };
 

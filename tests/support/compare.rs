@@ -2,7 +2,7 @@
 
 use super::tolerance::Tolerance;
 use iced_x86::{CodeSize, Formatter, Instruction, IntelFormatter};
-use idem86_translator::host::native::layout::{WINDOW_BYTES, WINDOW_LINEAR};
+use idem86_translator::host::native::layout::{OfferedSegment, WINDOW_BYTES, WINDOW_LINEAR};
 use idem86_translator::host::native::{Ending, NativeCase, NativeOutcome, State};
 use std::fmt::{self, Write};
 
@@ -34,8 +34,9 @@ impl<'a> Comparison<'a> {
         case: &'a NativeCase,
         host: &'a NativeOutcome,
         ours: &'a NativeOutcome,
+        segments: &[OfferedSegment],
     ) -> Self {
-        let tolerance = Tolerance::of(instruction, case, host);
+        let tolerance = Tolerance::of(instruction, case, host, segments);
         Self { instruction, case, host, ours, tolerance }
     }
 
@@ -79,7 +80,7 @@ impl<'a> Comparison<'a> {
             return None;
         }
         let open = &self.tolerance.window;
-        (0..WINDOW_BYTES).find(|&at| host[at] != ours[at] && !open.iter().any(|range| range.contains(&at)))
+        (0..WINDOW_BYTES).find(|&at| host[at] != ours[at] && !open.contains(&at))
     }
 
     fn registers(&self) -> Vec<Field> {
@@ -114,7 +115,7 @@ impl<'a> Comparison<'a> {
         }
         for (i, name) in ST.into_iter().enumerate() {
             let value = |s: &State| s.fx.st(i).iter().rev().fold(0, |v, &b| v << 8 | u128::from(b));
-            add(name, 20, &value, &|host: u128, ours| host.abs_diff(ours) <= tolerance.ulps);
+            add(name, 20, &value, &|host, ours| tolerance.extended_agree(host, ours));
         }
         add("mxcsr", 8, &|s| s.fx.mxcsr().into(), &exact);
         for (i, name) in XMM.into_iter().enumerate() {

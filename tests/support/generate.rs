@@ -525,6 +525,11 @@ fn fx_image(rng: &mut Rng) -> FxImage {
         status |= 0x8080;
     }
     image.set_u16(2, status);
+    image.set_u16(6, rng.bits() as u16 & 0x7FF);
+    for pointer in [8, 10, 16, 18] {
+        image.set_u16(pointer, rng.bits() as u16);
+    }
+    image.normalize();
     image.set_u16(4, if rng.chance(60) { 0xFF } else { rng.bits() as u16 & 0xFF });
     for i in 0..8 {
         image.set_st(i, values::extended(rng));

@@ -3,6 +3,7 @@
 use idem86::cpu::bus::Work;
 use idem86::cpu::cpu::Cpu;
 use idem86::cpu::flat::{self, FlatBus};
+use idem86::cpu::softfloat::F80;
 use idem86::cpu::state::control::{cr0, cr4};
 use idem86::cpu::state::gpr::{AX, SP};
 use idem86::cpu::state::segment::{AccessRights, Segment, TableRegister};
@@ -218,22 +219,18 @@ impl Interpreter {
     }
 }
 
-const TOP_SHIFT: u32 = 11;
-const TOP: u16 = 7 << TOP_SHIFT;
-
-/// The physical register that is ST(`i`).
-fn physical(top: u8, i: usize) -> usize {
-    (usize::from(top) + i) & 7
-}
-
 fn x87_from(fx: &FxImage) -> X87 {
-    let top = (fx.fsw() >> TOP_SHIFT) as u8 & 7;
-    let mut x87 =
-        X87 { control: fx.fcw(), status: fx.fsw() & !TOP, top, valid: fx.u16_at(4) as u8, ..X87::default() };
+    let mut x87 = X87 {
+        valid: fx.u16_at(4) as u8,
+        last_opcode: fx.u16_at(6),
+        last_ip: (0, fx.u32_at(8)),
+        last_data: (0, fx.u32_at(16)),
+        ..X87::default()
+    };
+    x87.set_control(fx.fcw());
+    x87.set_status_word(fx.fsw());
     for i in 0..8 {
-        let [significand @ .., low, high] = fx.st(i);
-        x87.significand[physical(top, i)] = u64::from_le_bytes(significand);
-        x87.sign_exponent[physical(top, i)] = u16::from_le_bytes([low, high]);
+        x87.set_contents(i as u8, F80::from_bytes(fx.st(i)));
     }
     x87
 }
@@ -243,25 +240,20 @@ fn fx_from(cpu: &Cpu, fx: &mut FxImage) {
     let high = |value: u32| (value >> 16) as u16;
     for (offset, value) in [
         (0, x87.control),
-        (2, x87.status & !TOP | u16::from(x87.top) << TOP_SHIFT),
+        (2, x87.status_word()),
         (4, x87.valid.into()),
         (6, x87.last_opcode),
         (8, x87.last_ip.1 as u16),
         (10, high(x87.last_ip.1)),
-        (12, x87.last_ip.0),
         (16, x87.last_data.1 as u16),
         (18, high(x87.last_data.1)),
-        (20, x87.last_data.0),
     ] {
         fx.set_u16(offset, value);
     }
     for i in 0..8 {
-        let mut value = [0; 10];
-        let register = physical(x87.top, i);
-        value[..8].copy_from_slice(&x87.significand[register].to_le_bytes());
-        value[8..].copy_from_slice(&x87.sign_exponent[register].to_le_bytes());
-        fx.set_st(i, value);
+        fx.set_st(i, x87.st(i as u8).to_bytes());
         fx.set_xmm(i, cpu.simd.xmm[i].to_le_bytes());
     }
     fx.set_mxcsr(cpu.simd.mxcsr);
+    fx.normalize();
 }

@@ -56,7 +56,7 @@ fn left_out(code: Code) -> Option<&'static str> {
     Some(match code.mnemonic() {
         _ if op_code.is_privileged() || op_code.must_be_cpl0() => "privileged",
         _ if op_code.is_input_output() => "port I/O",
-        _ if has_vectors_or_x87(code) => "not executed yet",
+        _ if has_vectors(code) => "not executed yet",
         _ if op_code.fwait() => "an alias of two instructions",
         Mnemonic::Cli | Mnemonic::Sti => "depends on IOPL alone, of which there is one value here",
         Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt | Mnemonic::Str | Mnemonic::Smsw => {
@@ -247,11 +247,7 @@ fn encode_memory(rng: &mut Rng, bytes: &mut Vec<u8>, reg: u8, address_size: u32,
     }
 }
 
-fn has_vectors_or_x87(code: Code) -> bool {
+fn has_vectors(code: Code) -> bool {
     use CpuidFeature::*;
-    code == Code::Wait
-        || code
-            .cpuid_features()
-            .iter()
-            .any(|feature| matches!(feature, FPU | FPU287 | FPU387 | MMX | SSE | SSE2 | FXSR))
+    code.cpuid_features().iter().any(|feature| matches!(feature, MMX | SSE | SSE2))
 }

@@ -2,8 +2,14 @@
 
 use iced_x86::{Code, Instruction, MemorySize, Mnemonic, OpKind, Register};
 use idem86::cpu::decode::attrs;
+use idem86_translator::host::native::layout::{OfferedSegment, PAGE_BYTES, WINDOW_LINEAR};
 use idem86_translator::host::native::{Ending, NativeCase, NativeOutcome, gpr};
 use std::ops::Range;
+
+/// An exception is pending, in the x87 status word.
+const ES: u16 = 1 << 7;
+/// A condition code in the x87 status word.
+const C1: u16 = 1 << 9;
 
 /// What is not compared, beyond what is the same for all instructions.
 #[derive(Debug, Default)]
@@ -22,8 +28,8 @@ pub struct Tolerance {
     pub approximate: bool,
     /// All memory.
     pub memory: bool,
-    /// Parts of the window.
-    pub window: Vec<Range<usize>>,
+    /// Bytes of the window.
+    pub window: Vec<usize>,
     /// Which of several faults is raised.
     pub order: bool,
     /// Everything.
@@ -35,6 +41,7 @@ struct Context<'a> {
     instruction: &'a Instruction,
     case: &'a NativeCase,
     host: &'a NativeOutcome,
+    segments: &'a [OfferedSegment],
 }
 
 impl Context<'_> {
@@ -47,7 +54,7 @@ impl Context<'_> {
         attrs::class(self.instruction) == Some(attrs::Class::FarTransfer)
     }
 
-    /// A memory operand that is read or written item by item: far pointers, bounds, x87 environments.
+    /// A memory operand that is read or written item by item: far pointers, bounds, ten-byte numbers, images.
     fn has_operand_of_parts(&self) -> bool {
         use MemorySize::*;
         matches!(
@@ -60,7 +67,17 @@ impl Context<'_> {
                 | FpuEnv28
                 | FpuState94
                 | FpuState108
+                | Fxsave_512Byte
+                | Float80
+                | Bcd
         )
+    }
+
+    /// Linear address of the memory operand, relative to the guest's region.
+    fn linear_address(&self) -> Option<u32> {
+        let selector = self.case.before.selectors[self.instruction.memory_segment().number()];
+        let segment = self.segments.iter().find(|offered| offered.selector == selector)?;
+        Some(segment.descriptor.base.wrapping_add(self.effective_address()?))
     }
 
     /// Offset of the memory operand.
@@ -146,8 +163,47 @@ const TABLE: &[Row] = &[
     (
         "AMD64 Architecture Programmer's Manual Vol. 2, \"x87 State\": the pointers are saved only while an \
          unmasked exception is pending",
-        |c| c.host.after.fx.fsw() & 0x80 == 0,
+        |c| c.host.after.fx.fsw() & ES == 0,
         |_, t| t.pointers = true,
+    ),
+    (
+        "SDM Vol. 1, \"x87 FPU Instruction and Operand (Data) Pointers\": FCS and FDS are deprecated; AMD64 \
+         Architecture Programmer's Manual Vol. 2, \"x87 State\": the others are defined while an exception is pending",
+        |c| matches!(c.instruction.mnemonic(), Mnemonic::Fnstenv | Mnemonic::Fnsave),
+        |c, t| {
+            let item = match c.instruction.memory_size() {
+                MemorySize::FpuEnv14 | MemorySize::FpuState94 => 2,
+                _ => 4,
+            };
+            let pending = c.case.before.fx.fsw() & ES != 0;
+            t.open_memory(c, if pending { 6 * item..7 * item } else { 3 * item..7 * item });
+            // The wide image has FOP behind FCS.
+            t.open_memory(c, 4 * item..4 * item + 2);
+        },
+    ),
+    (
+        "As before, and SDM Vol. 1, \"MXCSR Control and Status Register\": the mask of what MXCSR has is the \
+         processor's; FXSAVE writes reserved bytes, or not",
+        |c| c.instruction.mnemonic() == Mnemonic::Fxsave,
+        |c, t| {
+            let pending = c.case.before.fx.fsw() & ES != 0;
+            let pointers = if pending { [12..16, 20..24] } else { [6..24, 0..0] };
+            for bytes in pointers.into_iter().chain([5..6, 28..32, 288..512]) {
+                t.open_memory(c, bytes);
+            }
+            for register in 0..8 {
+                t.open_memory(c, 32 + 16 * register + 10..32 + 16 * register + 16);
+            }
+        },
+    ),
+    (
+        "SDM Vol. 1, \"FXSAVE Area\": whether the reserved bytes at its end are accessed is the processor's choice",
+        |c| {
+            let image = c.instruction.memory_size() == MemorySize::Fxsave_512Byte;
+            let page = |bytes| c.linear_address().map(|at| at.wrapping_add(bytes) / PAGE_BYTES);
+            image && page(288 - 1) != page(512 - 1)
+        },
+        |_, t| t.all = true,
     ),
     (
         "SDM Vol. 1, \"Transcendental Instruction Accuracy\": below 1 ulp, on either side of the exact result",
@@ -158,7 +214,11 @@ const TABLE: &[Row] = &[
                 F2xm1 | Fyl2x | Fyl2xp1 | Fptan | Fpatan | Fsin | Fcos | Fsincos
             )
         },
-        |_, t| t.ulps = 1,
+        |_, t| {
+            t.ulps = 1;
+            // Whether it was rounded up then says nothing.
+            t.fsw |= C1;
+        },
     ),
     (
         "SDM Vol. 2B, \"RCPPS\" and \"RSQRTPS\": approximations, with a relative error up to 1.5 * 2^-12",
@@ -172,8 +232,13 @@ const TABLE: &[Row] = &[
 
 impl Tolerance {
     /// For an instruction that the host ended as it did.
-    pub fn of(instruction: &Instruction, case: &NativeCase, host: &NativeOutcome) -> Self {
-        let context = Context { instruction, case, host };
+    pub fn of(
+        instruction: &Instruction,
+        case: &NativeCase,
+        host: &NativeOutcome,
+        segments: &[OfferedSegment],
+    ) -> Self {
+        let context = Context { instruction, case, host, segments };
         let cl = case.before.gpr[gpr::ECX] as u8;
         let eflags = attrs::flags_with_cl(instruction, cl).undefined;
         let mut tolerance = Self { eflags, ..Self::default() };
@@ -183,12 +248,28 @@ impl Tolerance {
         tolerance
     }
 
+    /// Opens bytes of the memory operand.
+    fn open_memory(&mut self, context: &Context, bytes: Range<u32>) {
+        if let Some(linear) = context.linear_address() {
+            let start = linear.wrapping_sub(WINDOW_LINEAR);
+            self.window.extend(bytes.map(|at| (start.wrapping_add(at) & 0xFFFF) as usize));
+        }
+    }
+
     /// Opens the first operand.
     fn open_destination(&mut self, context: &Context) {
         match context.instruction.op0_register() {
             Register::None => self.memory = true,
             register => self.registers |= 1 << register.number(),
         }
+    }
+
+    /// Whether two double-extended values agree: exactly, or up to a number of units in the last place.
+    pub fn extended_agree(&self, host: u128, ours: u128) -> bool {
+        // Without the integer bit, neighbouring values are neighbouring numbers, across binades too.
+        const FRACTION: u128 = (1 << 63) - 1;
+        let ordinal = |value: u128| value >> 64 << 63 | value & FRACTION;
+        host == ours || ordinal(host).abs_diff(ordinal(ours)) <= self.ulps && self.ulps != 0
     }
 
     /// Whether two vectors agree: exactly, or as approximations do.

@@ -162,9 +162,11 @@ impl Cpu {
     }
 
     /// Checks that `size` bytes at `linear` can be written, and changes nothing but accessed and dirty bits: for
-    /// instructions that must know before they begin.
+    /// instructions that must know before they begin. The alignment is checked too if `size` is that of an item.
     pub fn probe_write(&mut self, biu: &mut Biu, linear: u64, size: usize) -> Outcome {
-        self.check_alignment(linear, size, self.view)?;
+        if size.is_power_of_two() {
+            self.check_alignment(linear, size, self.view)?;
+        }
         self.probe(biu, linear, size, Access::Write, self.view)
     }
 

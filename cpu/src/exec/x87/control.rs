@@ -104,12 +104,22 @@ fn fnstsw_ax(cpu: &mut Cpu, _: &mut Biu, _: &Insn) -> Outcome {
     Ok(())
 }
 
+/// The address of an image: its alignment is that of its items. SDM Vol. 3A, "Interrupt 17—Alignment Check
+/// Exception (#AC)".
+fn image_address<const WIDE: bool>(cpu: &Cpu, insn: &Insn) -> Outcome<u64> {
+    let ea = insn.ea(&cpu.gpr);
+    let linear = cpu.seg[insn.segment as usize].base.wrapping_add(ea);
+    cpu.check_alignment(linear, if WIDE { 4 } else { 2 }, cpu.view)?;
+    Ok(ea)
+}
+
 fn fldenv<const WIDE: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     if cpu.x87_ready(biu, insn)? {
         let layout = Layout::current(cpu, WIDE);
         let mut image = [0; Layout::LARGEST];
         let bytes = &mut image[..layout.bytes()];
-        cpu.read_block(biu, insn.segment, insn.ea(&cpu.gpr), bytes)?;
+        let at = image_address::<WIDE>(cpu, insn)?;
+        cpu.read_block(biu, insn.segment, at, bytes)?;
         layout.load(&mut cpu.x87, bytes);
         cpu.drive_ferr(biu);
     }
@@ -123,7 +133,8 @@ fn fnstenv<const WIDE: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outco
     let mut image = [0; Layout::LARGEST];
     let bytes = &mut image[..layout.bytes()];
     layout.store(&cpu.x87, bytes);
-    cpu.write_block(biu, insn.segment, insn.ea(&cpu.gpr), bytes)?;
+    let at = image_address::<WIDE>(cpu, insn)?;
+    cpu.write_block(biu, insn.segment, at, bytes)?;
     cpu.x87.control |= EXCEPTIONS;
     cpu.drive_ferr(biu);
     Ok(())
@@ -138,7 +149,8 @@ fn frstor<const WIDE: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcom
         let layout = Layout::current(cpu, WIDE);
         let mut image = [0; STATE_LARGEST];
         let bytes = &mut image[..layout.bytes() + 8 * REGISTER_BYTES];
-        cpu.read_block(biu, insn.segment, insn.ea(&cpu.gpr), bytes)?;
+        let at = image_address::<WIDE>(cpu, insn)?;
+        cpu.read_block(biu, insn.segment, at, bytes)?;
         let (environment, registers) = bytes.split_at(layout.bytes());
         layout.load(&mut cpu.x87, environment);
         for (i, register) in registers.as_chunks().0.iter().enumerate() {
@@ -160,7 +172,8 @@ fn fnsave<const WIDE: bool>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcom
     for (i, register) in registers.as_chunks_mut().0.iter_mut().enumerate() {
         *register = cpu.x87.st(i as u8).to_bytes();
     }
-    cpu.write_block(biu, insn.segment, insn.ea(&cpu.gpr), bytes)?;
+    let at = image_address::<WIDE>(cpu, insn)?;
+    cpu.write_block(biu, insn.segment, at, bytes)?;
     cpu.x87.initialize();
     cpu.drive_ferr(biu);
     Ok(())

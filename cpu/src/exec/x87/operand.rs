@@ -73,6 +73,7 @@ impl Cpu {
     pub(super) fn x87_write_80(&mut self, biu: &mut Biu, insn: &Insn, value: Option<[u8; 10]>) -> Outcome {
         let ea = insn.ea(&self.gpr);
         let linear = self.linear_write(insn.segment, ea, 10)?;
+        self.check_alignment(linear, 8, self.view)?;
         self.probe_write(biu, linear, 10)?;
         if let Some(bytes) = value {
             let F80 { significand, sign_exponent } = F80::from_bytes(bytes);

@@ -43,7 +43,8 @@ pub const MXCSR_MASK: u32 = 0xFFFF;
 /// x87, MMX and SSE state in the 512-byte layout of `FXSAVE`
 /// (SDM Vol. 1, "FXSAVE Area", the non-64-bit-mode layout).
 ///
-/// XMM8 to XMM15 and everything behind them are zero: 32-bit code does not see them.
+/// XMM8 to XMM15 and everything behind them are zero: 32-bit code does not see them. FOP, FIP and FDP count only
+/// while FSW.ES is set, and the selectors FCS and FDS never: a processor, or its kernel on the way, may drop them.
 #[derive(Clone, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub struct FxImage(pub [u8; 512]);
@@ -60,7 +61,7 @@ impl FxImage {
         image
     }
 
-    /// Two bytes at `offset`, for FCW (0), FSW (2), FTW (4), FOP (6), FCS (12) and FDS (20).
+    /// Two bytes at `offset`, for FCW (0), FSW (2), FTW (4) and FOP (6).
     pub fn u16_at(&self, offset: usize) -> u16 {
         u16::from_le_bytes([self.0[offset], self.0[offset + 1]])
     }
@@ -68,6 +69,18 @@ impl FxImage {
     /// Four bytes at `offset`, for FIP (8) and FDP (16).
     pub fn u32_at(&self, offset: usize) -> u32 {
         u32::from(self.u16_at(offset)) | u32::from(self.u16_at(offset + 2)) << 16
+    }
+
+    /// Clears what does not count: see [`FxImage`].
+    pub fn normalize(&mut self) {
+        const ES: u16 = 1 << 7;
+        if self.fsw() & ES == 0 {
+            self.0[6..12].fill(0);
+            self.0[16..20].fill(0);
+        }
+        self.0[12..16].fill(0);
+        self.0[20..24].fill(0);
+        self.0[Self::VISIBLE_BYTES..].fill(0);
     }
 
     /// Stores two bytes at `offset`.

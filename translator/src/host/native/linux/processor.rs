@@ -185,8 +185,8 @@ fn fill(context: &mut Context, before: &State, stop: Stop) {
     };
     let eflags = before.eflags & EFLAGS_IN | EFLAGS_FIXED | if single_step { TF } else { 0 };
     let State { gpr, eip, eflags: _, selectors, fx, window: _ } = before;
-    context.fx.0.copy_from_slice(&fx.0);
-    context.fx.0[FxImage::VISIBLE_BYTES..].fill(0);
+    context.fx = fx.clone();
+    context.fx.normalize();
     context.gpr = *gpr;
     context.eip = *eip;
     [context.es, context.cs, context.ss, context.ds, context.fs, context.gs] = *selectors;
@@ -205,5 +205,6 @@ fn drain(context: &Context, after: &mut State) {
     for selector in selectors.iter_mut().filter(|selector| **selector <= 3) {
         *selector = 0;
     }
-    fx.0[..FxImage::VISIBLE_BYTES].copy_from_slice(&context.fx.0[..FxImage::VISIBLE_BYTES]);
+    *fx = context.fx.clone();
+    fx.normalize();
 }
