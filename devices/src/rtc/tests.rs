@@ -287,7 +287,10 @@ fn invalid_time_registers_start_over_and_carry() {
     board.write(SECONDS, 0xFF);
     board.write(MINUTES, 0x7A);
     board.pass(1);
-    assert_eq!(board.time()[1..], [0x00, 0x00]);
+    assert_eq!((board.time(), board.read(DAY)), ([0x00, 0x00, 0x00], 0x29), "23 h 7A min FF s");
+    board.write(MINUTES, 0x7A);
+    board.pass(61);
+    assert_eq!(board.time(), [0x01, 0x00, 0x00]);
 }
 
 #[test]
