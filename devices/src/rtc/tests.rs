@@ -294,6 +294,41 @@ fn invalid_time_registers_start_over_and_carry() {
 }
 
 #[test]
+fn an_invalid_hour_lets_minutes_and_seconds_count() {
+    let mut board = Board::new();
+    for (index, value) in [(HOURS, 0xFF), (MINUTES, 0x58), (SECONDS, 0x58)] {
+        board.write(index, value);
+    }
+    board.pass(1);
+    assert_eq!(board.time(), [0xFF, 0x58, 0x59]);
+    board.pass(2);
+    assert_eq!(board.time(), [0xFF, 0x59, 0x00]);
+    board.pass(62);
+    assert_eq!(board.time(), [0x00, 0x00, 0x00]);
+}
+
+#[test]
+fn restore_refuses_what_cannot_be() {
+    use crate::state::Snapshot;
+    let mut board = Board::new();
+    let sound = board.rtc.save();
+    let corruptions: [fn(&mut RtcState); 6] = [
+        |state| state.registers.push(0),
+        |state| state.registers[register::A] |= 0x80,
+        |state| state.flags = 0x80,
+        |state| state.phase = TICKS_PER_SECOND,
+        |state| state.tick = u64::MAX,
+        |state| (state.registers[register::B], state.updating) = (0x82, true),
+    ];
+    for corrupt in corruptions {
+        let mut state = sound.clone();
+        corrupt(&mut state);
+        assert!(board.rtc.restore(state).is_err());
+    }
+    assert!(board.rtc.restore(sound).is_ok());
+}
+
+#[test]
 fn memory_keeps_its_bytes_and_reset_spares_them() {
     let mut board = Board::new();
     for index in FIRST_MEMORY..128 {
