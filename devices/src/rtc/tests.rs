@@ -72,6 +72,9 @@ fn leap_years_have_a_29th_of_february() {
     assert_eq!((board.time(), board.date()), ([0, 0, 0], [0x20, 0x24, 0x02, 0x29, 5]));
     board.pass(2 + 86_400);
     assert_eq!(board.date(), [0x20, 0x24, 0x03, 0x01, 6]);
+    let mut board = Board::at(1995, 12, 31, 23, 59, 59);
+    board.pass(1 + 59 * 86_400);
+    assert_eq!(board.date(), [0x19, 0x96, 0x02, 0x29, 5]);
     let mut board = Board::at(2023, 2, 28, 23, 59, 59);
     board.pass(1);
     assert_eq!(board.date(), [0x20, 0x23, 0x03, 0x01, 4]);
