@@ -61,29 +61,23 @@ pub trait Bus {
     /// Writes a port.
     fn port_out(&mut self, port: u16, size: usize, value: u32, now: Work);
 
-    /// Reads a port `out.len() / size` times: REP INS into plain memory. Returns how many items were read; at
-    /// least one if there is room for one.
+    /// Reads a port several times in a row: REP INS into plain memory. Puts items of `size` bytes into `out` and
+    /// gives how many; at least one if there is room for one. An item that moves a pin is the last, so that an
+    /// interrupt comes between the iterations where it belongs. Unless implemented otherwise, one is read.
     fn port_in_block(&mut self, port: u16, size: usize, out: &mut [u8], now: Work) -> usize {
-        let mut done = 0;
-        for item in out.chunks_exact_mut(size) {
-            let v = self.port_in(port, size, now + done as Work);
-            item.copy_from_slice(&v.to_le_bytes()[..size]);
-            done += 1;
-        }
-        done
+        let Some(item) = out.get_mut(..size) else { return 0 };
+        item.copy_from_slice(&self.port_in(port, size, now).to_le_bytes()[..size]);
+        1
     }
 
-    /// Writes a port `data.len() / size` times: REP OUTS. Returns how many items were written; at least one if
-    /// there is one.
+    /// Writes a port several times in a row: REP OUTS from plain memory. Gives how many items of `data` were
+    /// written; otherwise as [`Bus::port_in_block`].
     fn port_out_block(&mut self, port: u16, size: usize, data: &[u8], now: Work) -> usize {
-        let mut done = 0;
-        for item in data.chunks_exact(size) {
-            let mut v = [0; 4];
-            v[..size].copy_from_slice(item);
-            self.port_out(port, size, u32::from_le_bytes(v), now + done as Work);
-            done += 1;
-        }
-        done
+        let Some(item) = data.get(..size) else { return 0 };
+        let mut value = [0; 4];
+        value[..size].copy_from_slice(item);
+        self.port_out(port, size, u32::from_le_bytes(value), now);
+        1
     }
 
     /// The interrupt acknowledge cycle: the vector of the highest request.

@@ -277,6 +277,9 @@ impl Cpu {
         let mut spanning = None;
         if count == 0 {
             let (insn, bytes, crosses) = self.decode_one(biu, linear)?;
+            if crosses && self.continues_in_device(biu, linear)? {
+                return Ok(Found::Uncached(insn));
+            }
             run[0] = Some(insn);
             count = 1;
             offset = insn.length as usize;
@@ -288,6 +291,13 @@ impl Cpu {
             self.tlb.trace_writes(ram & !0xFFF);
         }
         Ok(Found::Block(blocks.insert(ram, size, &insns, spanning)))
+    }
+
+    /// Whether the page behind that of `linear` is device memory: what is fetched there may differ each time.
+    fn continues_in_device(&mut self, biu: &mut Biu, linear: u64) -> Outcome<bool> {
+        let next = ((linear | 0xFFF) + 1) & self.linear_mask;
+        let frame = self.translate(biu, next, Access::Execute, self.view)? & !0xFFF;
+        Ok(biu.bus.page(frame) == PageKind::Device)
     }
 
     /// Decodes one instruction with every check of the architecture. Gives its bytes and whether they continue

@@ -262,6 +262,8 @@ fn shift_flags(i: &Instruction, cl: Option<u8>, f: &mut FlagUse) {
         _ => (bit::OF | bit::AF) & all,
     };
     f.written = all & !f.undefined;
+    // Even where the bits come all the way round.
+    f.read = if matches!(i.mnemonic(), Rcl | Rcr) { bit::CF } else { 0 };
     f.kept = if count.is_none() { all } else { 0 };
 }
 

@@ -46,35 +46,29 @@ pub fn decode(bytes: &[u8], code_size: u32) -> Result<Instruction, Undecodable> 
             Undecodable::Incomplete
         });
     }
-    let too_long = bytes.len() == MAX_LENGTH
-        && without_redundant_prefix(bytes)
-            .is_some_and(|shorter| decode(&shorter, code_size) == Err(Undecodable::Incomplete));
-    Err(Undecodable::Fault(if too_long { Fault::GP0 } else { Fault::UD }))
-}
-
-/// The bytes less a prefix that is there twice. Nothing but such prefixes makes an instruction longer than 15 bytes,
-/// and only without one can it be told from one that is undefined.
-fn without_redundant_prefix(bytes: &[u8]) -> Option<Vec<u8>> {
-    const PREFIXES: [u8; 11] = [0x66, 0x67, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0xF0, 0xF2, 0xF3];
-    let prefixes = bytes.iter().take_while(|b| PREFIXES.contains(b)).count();
-    let twice = (0..prefixes).find(|n| bytes[n + 1..prefixes].contains(&bytes[*n]))?;
-    Some(bytes.iter().enumerate().filter(|(n, _)| *n != twice).map(|(_, b)| *b).collect())
+    Err(Undecodable::Fault(Fault::UD))
 }
 
 /// As [`decode`], with the handler chosen.
 pub fn decode_insn(bytes: &[u8], code_size: u32) -> Result<(Insn, attrs::Flow), Undecodable> {
     let escape = x87::opcode(bytes);
-    let (mut insn, flow) = match decode(bytes, code_size) {
-        Ok(i) => (Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)),
-        Err(Undecodable::Fault(Fault::UD)) if escape.is_some() => {
+    let (mut insn, flow) = match (decode(bytes, code_size), escape) {
+        (Ok(i), _) => (Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)),
+        (Err(error), Some((opcode, length))) if is_no_escape(opcode, error) => {
             let mut i = Instruction::default();
-            i.set_len(2);
+            i.set_len(length);
             (Insn::new(&i, x87::undefined), attrs::Flow::End)
         }
-        Err(fault) => return Err(fault),
+        (Err(error), _) => return Err(error),
     };
-    if let Some(opcode) = escape {
+    if let Some((opcode, _)) = escape {
         insn.imm = opcode.into();
     }
     Ok((insn, flow))
+}
+
+/// Whether an x87 opcode that was not decoded is none. Those with a register need no more bytes than ModRM, though
+/// iced-x86 asks for another.
+fn is_no_escape(opcode: u16, error: Undecodable) -> bool {
+    error == Undecodable::Fault(Fault::UD) || error == Undecodable::Incomplete && opcode & 0xC0 == 0xC0
 }

@@ -226,21 +226,17 @@ impl Cpu {
         }
         let nested = if how == Switch::Nested { bit::NT } else { 0 };
         self.set_eflags(image.flags | nested);
-        // Until its descriptor is loaded a segment register cannot be used.
-        for (s, selector) in self.seg.iter_mut().zip(image.segments) {
-            *s = Segment::null(selector);
-        }
-        self.ldtr = Segment::null(image.ldt);
+        // Until its descriptor is loaded a segment register cannot be used; in virtual-8086 mode it needs none.
         let v86 = self.v8086();
+        self.seg = image.segments.map(if v86 { Segment::v86 } else { Segment::null });
+        self.ldtr = Segment::null(image.ldt);
         self.set_cpl(if v86 { 3 } else { Selector(image.segments[SegReg::Cs as usize]).rpl() });
         if image.trap {
             self.pending_debug |= dr6::BT;
         }
 
         self.load_task_ldt(biu, Selector(image.ldt))?;
-        if v86 {
-            self.seg = image.segments.map(Segment::v86);
-        } else {
+        if !v86 {
             let selector = |r: SegReg| Selector(image.segments[r as usize]);
             self.seg[SegReg::Cs as usize] = self.task_code_segment(biu, selector(SegReg::Cs))?;
             self.seg[SegReg::Ss as usize] =

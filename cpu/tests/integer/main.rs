@@ -6,6 +6,7 @@
 mod kit;
 
 mod atomic;
+mod attributes;
 mod bits;
 mod division;
 mod opcodes;

@@ -124,6 +124,8 @@ struct Fifo {
     next: u8,
     taken: Vec<u8>,
     interrupt_after: usize,
+    /// What a block read claims to have read, if it lies.
+    claims: Option<usize>,
 }
 
 impl Bus for Fifo {
@@ -143,6 +145,14 @@ impl Bus for Fifo {
     fn port_out(&mut self, _: u16, size: usize, value: u32, _: Work) {
         self.taken.extend(&value.to_le_bytes()[..size]);
         self.flat.intr = self.taken.len() == self.interrupt_after;
+    }
+    fn port_in_block(&mut self, port: u16, size: usize, out: &mut [u8], now: Work) -> usize {
+        let mut done = 0;
+        for item in out.chunks_exact_mut(size) {
+            item.copy_from_slice(&self.port_in(port, size, now).to_le_bytes()[..size]);
+            done += 1;
+        }
+        self.claims.unwrap_or(done)
     }
     fn port_out_block(&mut self, port: u16, size: usize, data: &[u8], now: Work) -> usize {
         let mut done = 0;
@@ -164,7 +174,7 @@ impl Bus for Fifo {
 }
 
 fn fifo(interrupt_after: usize) -> Fifo {
-    Fifo { flat: FlatBus::new(RAM), next: 0, taken: Vec::new(), interrupt_after }
+    Fifo { flat: FlatBus::new(RAM), next: 0, taken: Vec::new(), interrupt_after, claims: None }
 }
 
 #[test]
@@ -227,5 +237,20 @@ fn a_port_is_not_read_in_vain() {
         assert_eq!(k.led(), Led::To(14, Some(2)));
         assert_eq!(bus.next, 0);
         assert_eq!(counts(&k), [0, 0x20_1000, 10]);
+    }
+}
+
+/// Whatever a bus says it has read, no more than the instruction asked for is believed; nothing means that the items
+/// must be read one by one.
+#[test]
+fn the_claims_of_a_bus_are_checked() {
+    for claims in [0, 1, 1000, usize::MAX] {
+        let mut k = Kit::protected(0);
+        let mut bus = Fifo { claims: Some(claims), ..fifo(0) };
+        k.bytes(&[0xF3, 0x6C, 0xF4]);
+        set(&mut k, 0, 0x20_0000, 10);
+        assert_eq!(k.cpu.run(&k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(counts(&k), [0, 0x20_000A, 0]);
+        assert_eq!(k.get8(0x20_000A), 0);
     }
 }

@@ -10,7 +10,6 @@ mod iret;
 mod kit;
 mod msr;
 mod paging;
-mod qemu;
 mod save;
 mod segments;
 mod tables;

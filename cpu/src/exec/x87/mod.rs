@@ -43,15 +43,15 @@ pub fn select(i: &Instruction) -> Option<Handler> {
         .or_else(|| control::select(i))
 }
 
-/// The opcode of an x87 instruction as the unit keeps it: three bits of the escape byte and the ModRM byte. None if
-/// `bytes` are no x87 instruction, or one with a LOCK prefix.
+/// The opcode of an x87 instruction as the unit keeps it: three bits of the escape byte and the ModRM byte; and how
+/// many bytes there are up to its end. None if `bytes` are no x87 instruction, or one with a LOCK prefix.
 ///
 /// SDM Vol. 1, "Last Instruction Opcode".
-pub fn opcode(bytes: &[u8]) -> Option<u16> {
+pub fn opcode(bytes: &[u8]) -> Option<(u16, usize)> {
     let is_prefix = |b: &u8| matches!(b, 0x26 | 0x2E | 0x36 | 0x3E | 0x64..=0x67 | 0xF2 | 0xF3);
     let at = bytes.iter().position(|b| !is_prefix(b))?;
     match bytes[at..] {
-        [escape @ 0xD8..=0xDF, modrm, ..] => Some(u16::from(escape & 7) << 8 | u16::from(modrm)),
+        [escape @ 0xD8..=0xDF, modrm, ..] => Some((u16::from(escape & 7) << 8 | u16::from(modrm), at + 2)),
         _ => None,
     }
 }

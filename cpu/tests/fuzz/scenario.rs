@@ -1,0 +1,489 @@
+//! A processor in some mode with some registers, tables and code, all of which a stream of bytes decides, and what
+//! must hold whatever it decides.
+
+use crate::entropy::Entropy;
+use crate::world::{LOW_RAM, World, ram};
+use idem86_cpu::bus::Work;
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::decode::{self, MAX_LENGTH, Undecodable};
+use idem86_cpu::event::exception::Fault;
+use idem86_cpu::run::Stop;
+use idem86_cpu::state::control::{cr0, cr4, dr7, efer};
+use idem86_cpu::state::eflags::bit;
+use idem86_cpu::state::save::{CpuState, SegmentState};
+use idem86_cpu::state::segment::{AccessRights, TableRegister};
+use std::cell::Cell;
+
+/// Where things are.
+mod place {
+    pub const GDT: u32 = 0x1000;
+    pub const IDT: u32 = 0x1800;
+    pub const LDT: u32 = 0x2000;
+    pub const TSS32: u32 = 0x3000;
+    pub const TSS16: u32 = 0x4000;
+    pub const PAGING: u32 = 0x8000;
+    /// Four pages of paging structures.
+    pub const PAGING_PAGES: u32 = 4;
+    pub const CODE: u32 = 0x1_0000;
+    pub const CODE_BYTES: u32 = 0x400;
+}
+
+/// The mode that a scenario starts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Real,
+    Protected16,
+    Protected32,
+    Virtual8086,
+    Paged32,
+    PagedPae,
+}
+
+/// A machine about to run.
+pub struct Scenario {
+    pub cpu: Cpu,
+    pub ram: Vec<Cell<u8>>,
+    pub world: World,
+}
+
+impl Clone for Scenario {
+    /// The processor is built anew from its saved state: with cold caches.
+    fn clone(&self) -> Self {
+        let mut cpu = Cpu::new();
+        let state = self.cpu.save();
+        cpu.restore(&state).unwrap_or_else(|error| panic!("{error}: {state:x?}"));
+        Scenario { cpu, ram: self.ram.clone(), world: self.world.clone() }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The work was done.
+    Done,
+    /// It stood still, or was asked to stop.
+    Stopped(Stop),
+}
+
+/// How much work may be done beyond a budget: one event leads to a few others at most.
+const SLACK: Work = 16;
+
+impl Scenario {
+    /// The scenario that `entropy` describes, in `mode`.
+    pub fn new(mode: Mode, entropy: &mut Entropy) -> Scenario {
+        let world = World::new(entropy.u64(), if entropy.one_in(2) { entropy.u8() / 2 } else { 0 });
+        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world };
+        s.put_tables(entropy);
+        s.put_paging(mode == Mode::PagedPae, entropy);
+        let state = s.state(mode, entropy);
+        // What is impossible is refused; then it starts as after a reset.
+        if s.cpu.restore(&state).is_err() {
+            let after_reset = s.cpu.save();
+            assert_eq!(after_reset, Cpu::new().save(), "a refused state changes nothing");
+        }
+        s.put_code(entropy);
+        s
+    }
+
+    fn put(&mut self, at: u32, bytes: &[u8]) {
+        for (cell, b) in self.ram[at as usize..].iter().zip(bytes) {
+            cell.set(*b);
+        }
+    }
+
+    fn put_tables(&mut self, e: &mut Entropy) {
+        for vector in 0..256 {
+            let (segment, offset) = (place::CODE >> 4, e.u16() as u32 % place::CODE_BYTES);
+            self.put(vector * 4, &(segment << 16 | offset).to_le_bytes());
+        }
+        for n in 0..64 {
+            let descriptor = descriptor(e);
+            self.put(place::GDT + n * 8, &descriptor.to_le_bytes());
+        }
+        for n in 0..64 {
+            let gate = if e.one_in(8) { descriptor(e) } else { gate(e) };
+            self.put(place::IDT + n * 8, &gate.to_le_bytes());
+        }
+        for n in 0..16 {
+            let descriptor = descriptor(e);
+            self.put(place::LDT + n * 8, &descriptor.to_le_bytes());
+        }
+        for at in [place::TSS32, place::TSS16] {
+            for n in 0..40 {
+                let v = if e.one_in(4) { e.u32() } else { address(e) };
+                self.put(at + n * 4, &v.to_le_bytes());
+            }
+        }
+    }
+
+    fn put_paging(&mut self, pae: bool, e: &mut Entropy) {
+        let end = place::PAGING + place::PAGING_PAGES * 0x1000;
+        let mut at = place::PAGING;
+        // Most entries of a table are alike; a pattern of sixteen is repeated.
+        while at < end {
+            let pattern: Vec<u64> = (0..16).map(|_| page_entry(e)).collect();
+            for n in 0..512 {
+                let entry = match pattern[n % 16] {
+                    // Mapped to itself, more or less.
+                    v if v & 0x800 != 0 => v & !0xF_F000 | (n as u64) << 12,
+                    v => v,
+                };
+                let bytes = entry.to_le_bytes();
+                if pae {
+                    self.put(at + n as u32 * 8, &bytes);
+                } else {
+                    self.put(at + n as u32 * 8, &bytes[..4]);
+                    self.put(at + n as u32 * 8 + 4, &bytes[..4]);
+                }
+            }
+            at += 0x1000;
+        }
+    }
+
+    fn put_code(&mut self, e: &mut Entropy) {
+        let state = self.cpu.save();
+        let start = (state.seg[1].base as u32).wrapping_add(state.rip as u32) % LOW_RAM as u32;
+        for at in [place::CODE, start] {
+            let code = code(e, place::CODE_BYTES as usize);
+            self.put(at, &code);
+        }
+    }
+
+    /// The registers.
+    fn state(&self, mode: Mode, e: &mut Entropy) -> CpuState {
+        let mut s = self.cpu.save();
+        for r in &mut s.gpr[..8] {
+            *r = address(e) as u64;
+        }
+        let paged = matches!(mode, Mode::Paged32 | Mode::PagedPae) || mode != Mode::Real && e.one_in(4);
+        let pae = mode == Mode::PagedPae;
+        s.eflags = e.u32() & bit::DEFINED & !(bit::VM | bit::TF | bit::RF) | bit::ONE;
+        if e.one_in(8) {
+            s.eflags |= e.u32() & (bit::TF | bit::RF);
+        }
+        s.cpl = 0;
+        s.cr0 = cr0::ET | e.pick(&[0, cr0::NE, cr0::WP, cr0::AM | cr0::WP, cr0::EM, cr0::TS | cr0::MP]);
+        s.cr4 = e.pick(&[0, cr4::VME | cr4::PVI, cr4::DE | cr4::PGE | cr4::OSFXSR, cr4::WRITABLE]);
+        s.cr4 = s.cr4 & !(cr4::PSE | cr4::PAE) | if pae { cr4::PAE } else { e.u32() & cr4::PSE };
+        s.efer = if e.one_in(2) { efer::NXE } else { 0 };
+        s.cr3 = place::PAGING as u64;
+        s.pdpte = [1, 1, 1, 1].map(|p| (place::PAGING + 0x1000 * e.below(4)) as u64 | p);
+        let table = |base: u32, limit| TableRegister { base: base as u64, limit };
+        s.gdtr = table(place::GDT, e.pick(&[0x1FF, 0x1FF, 0x0F, 0xFFFF]));
+        s.idtr = table(place::IDT, e.pick(&[0x1FF, 0x1FF, 0x0F, 0xFFFF]));
+        if e.one_in(8) {
+            s.gdtr.base = e.u32() as u64;
+        }
+        s.ldtr =
+            SegmentState { access: AccessRights(0x82), base: place::LDT as u64, limit: 0x7F, selector: 8 };
+        let tss = if e.one_in(4) { (0x83, place::TSS16) } else { (0x8B, place::TSS32) };
+        s.tr = SegmentState {
+            access: AccessRights(tss.0),
+            base: tss.1 as u64,
+            limit: e.pick(&[0x67, 0xFF, 0x2B, 0xFFFF]),
+            selector: 0x10,
+        };
+        if e.one_in(4) {
+            s.dr = [0; 4].map(|_| address(e) as u64);
+            s.dr7 = e.u32() & dr7::WRITABLE | dr7::FIXED;
+        }
+        s.msr.sysenter = [e.u16() as u64, address(e) as u64, address(e) as u64];
+        s.x87.control = e.u16() & 0x1F3F | 0x40;
+        s.simd.mxcsr = e.pick(&[0x1F80, 0, 0x9FC0, 0x3F]);
+        s.rip = e.pick(&[0u32, 0xFFF, 0x1000 - 3, place::CODE]) as u64;
+        s.halted = e.one_in(32);
+        s.nmi_pending = e.one_in(16);
+        s.interrupt_shadow = e.one_in(8);
+
+        let real = |selector: u16| SegmentState {
+            selector,
+            access: AccessRights(0x93),
+            limit: 0xFFFF,
+            base: (selector as u64) << 4,
+        };
+        let code_selector = (place::CODE >> 4) as u16;
+        let mut selector = |n: usize| if n == 1 { code_selector } else { e.u16() & 0x4FFF };
+        match mode {
+            Mode::Real => {
+                s.seg = std::array::from_fn(|n| real(selector(n)));
+                s.idtr = table(0, 0x3FF);
+                s.rip &= 0xFFFF;
+                if e.one_in(4) {
+                    // Limits left over from protected mode.
+                    s.seg.iter_mut().for_each(|s| s.limit = 0xFFFF_FFFF);
+                }
+                s.eflags &= !(bit::VIF | bit::VIP);
+            }
+            Mode::Virtual8086 => {
+                let v86 = |n| SegmentState { access: AccessRights(0xF3), ..real(n) };
+                s.seg = std::array::from_fn(|n| v86(selector(n)));
+                s.rip &= 0xFFFF;
+                s.eflags |= bit::VM;
+                s.cpl = 3;
+            }
+            _ => {
+                s.cpl = e.below(4) as u8;
+                let dpl = (s.cpl as u16) << 5;
+                let wide = if mode == Mode::Protected16 { 0 } else { 0x4000 };
+                let limit = if wide == 0 { 0xFFFF } else { e.pick(&[0xFFFF_FFFF, 0xFFFF_FFFF, 0xF_FFFF]) };
+                let base = if wide == 0 { place::CODE as u64 } else { 0 };
+                s.seg = std::array::from_fn(|n| SegmentState {
+                    selector: ((n as u16 + 2) * 8) | s.cpl as u16,
+                    access: AccessRights(if n == 1 { 0x9B } else { 0x93 } | dpl | wide),
+                    limit,
+                    base,
+                });
+                if e.one_in(4) {
+                    let n = e.below(6) as usize;
+                    s.seg[n].access = AccessRights(e.u16() & 0xF0FF);
+                    s.seg[n].limit = e.u32();
+                }
+            }
+        }
+        if mode != Mode::Real {
+            s.cr0 |= cr0::PE | if paged { cr0::PG } else { 0 };
+        }
+        s
+    }
+
+    /// Does `work`, in runs of at most `slice`.
+    pub fn run(&mut self, work: Work, slice: Work) -> End {
+        let end = self.cpu.work() + work;
+        while self.cpu.work() < end {
+            let (before, accesses) = (self.cpu.work(), self.world.accesses);
+            let budget = slice.min(end - before);
+            let stop = self.cpu.run(&self.ram, &mut self.world, budget);
+            let done = self.cpu.work() - before;
+            assert!(done <= budget + SLACK, "{done} units of work for a budget of {budget}");
+            assert!(stop != Stop::Budget || done >= budget, "{done} units of work, {budget} were asked for");
+            let accesses = self.world.accesses - accesses;
+            assert!(accesses <= (done + 1) * 4096, "{accesses} accesses for {done} units of work");
+            match stop {
+                Stop::Budget | Stop::Pause => {}
+                stop => return End::Stopped(stop),
+            }
+        }
+        End::Done
+    }
+
+    /// Everything that a guest can see.
+    pub fn picture(&self) -> (CpuState, Vec<u8>) {
+        (self.cpu.save(), self.ram.iter().map(Cell::get).collect())
+    }
+
+    /// Whether what the guest sees may depend on what is cached: with paging, a translation that was not
+    /// invalidated may be used or not.
+    fn can_see_caches(&self) -> bool {
+        self.cpu.cr0 & cr0::PG != 0
+    }
+
+    /// Somebody else writes memory: direct memory access into code.
+    pub fn write_from_outside(&mut self, e: &mut Entropy) {
+        let at = place::CODE + e.below(place::CODE_BYTES);
+        let bytes = code(e, 8);
+        self.put(at, &bytes);
+        self.cpu.ram_written(at as u64, bytes.len() as u64);
+    }
+}
+
+/// A number that is likely to be an address, a small count or an extreme.
+fn address(e: &mut Entropy) -> u32 {
+    match e.below(8) {
+        0 => e.u32(),
+        1 => e.u8() as u32,
+        2 => e.pick(&[0, 1, 0xFFFF, 0x10000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0xFFFF_FFFE]),
+        3 => place::CODE + e.u16() as u32 % (2 * place::CODE_BYTES),
+        4 => (e.u16() as u32) << 12 | e.pick(&[0, 0xFFF, 0xFFE, 0xFFC]),
+        5 => e.pick(&[place::GDT, place::IDT, place::TSS32, place::PAGING, 0xC_0000, 0xF_0000, 0x20_0000]),
+        _ => e.u32() % LOW_RAM as u32,
+    }
+}
+
+/// A segment descriptor or gate.
+fn descriptor(e: &mut Entropy) -> u64 {
+    match e.below(8) {
+        0 => e.u64(),
+        1 => gate(e),
+        2 => {
+            // A task-state segment or local descriptor table.
+            let (kind, base) = e.pick(&[(0x89, place::TSS32), (0x81, place::TSS16), (0x82, place::LDT)]);
+            e.pick(&[0x67u64, 0xFF, 0x2B]) | (base as u64) << 16 | (kind as u64) << 40
+        }
+        _ => {
+            // A flat segment: code or data of any type, level and size.
+            let access = 0x90 | e.u8() as u64 & 0x6F;
+            0xFFFF | access << 40 | (0x8F | e.u8() as u64 & 0x40) << 48
+        }
+    }
+}
+
+/// A gate to some code.
+fn gate(e: &mut Entropy) -> u64 {
+    let kind = e.pick(&[0x8Eu64, 0x8F, 0xEE, 0x86, 0x87, 0x8C, 0xEC, 0x84, 0x85]);
+    let offset = (place::CODE + e.u16() as u32 % place::CODE_BYTES) as u64;
+    let selector = (e.below(64) as u64 * 8) | e.below(4) as u64;
+    offset & 0xFFFF | selector << 16 | (e.below(4) as u64) << 32 | kind << 40 | (offset >> 16) << 48
+}
+
+/// An entry of a paging structure: often present, often pointing at one.
+fn page_entry(e: &mut Entropy) -> u64 {
+    let rights = if e.one_in(4) { e.u16() as u64 & 0x1FF } else { 7 };
+    match e.below(8) {
+        0 => e.u64(),
+        1 => 0,
+        2 | 3 => (place::PAGING + e.below(place::PAGING_PAGES) * 0x1000) as u64 | rights & !0x80,
+        // Bit 11 asks for the identity; see `put_paging`.
+        _ => 0x800 | rights & !0x80,
+    }
+}
+
+/// Opcodes worth more than chance gives them.
+const FAVOURITES: &[&[u8]] = &[
+    &[0x0F, 0x20],
+    &[0x0F, 0x22],
+    &[0x0F, 0x21],
+    &[0x0F, 0x23],
+    &[0x0F, 0x01],
+    &[0x0F, 0x00],
+    &[0x0F, 0x30],
+    &[0x0F, 0x32],
+    &[0x0F, 0x34],
+    &[0x0F, 0x35],
+    &[0x0F, 0xC7],
+    &[0x0F, 0xAE],
+    &[0x0F, 0xA2],
+    &[0x0F, 0x31],
+    &[0x0F, 0xB2],
+    &[0x0F, 0xAB],
+    &[0x0F, 0xA1],
+    &[0xF3, 0xA4],
+    &[0xF3, 0xA5],
+    &[0xF3, 0xAB],
+    &[0xF2, 0xAE],
+    &[0xF3, 0xA7],
+    &[0xF3, 0x6C],
+    &[0xF3, 0x6F],
+    &[0xCF],
+    &[0xCB],
+    &[0xCA],
+    &[0xCD],
+    &[0x9A],
+    &[0xEA],
+    &[0xFF],
+    &[0x8E],
+    &[0x9C],
+    &[0x9D],
+    &[0xFA],
+    &[0xFB],
+    &[0xC8],
+    &[0xC9],
+    &[0x60],
+    &[0x61],
+    &[0x07],
+    &[0x17],
+    &[0x1F],
+    &[0xE4],
+    &[0xE6],
+    &[0xEC],
+    &[0xEE],
+    &[0xF4],
+    &[0xD9],
+    &[0xDB],
+    &[0xDD],
+    &[0xDF],
+    &[0xE2],
+    &[0x75],
+    &[0xEB],
+    &[0xE8],
+    &[0xC3],
+    &[0x89],
+    &[0x8B],
+    &[0xC6],
+    &[0x0F, 0x6F],
+    &[0x0F, 0x58],
+    &[0xF2, 0x0F],
+    &[0xF3, 0x0F],
+    &[0x66, 0x0F],
+    &[0x66],
+    &[0x67],
+    &[0xF0],
+];
+
+/// About `len` bytes of code.
+fn code(e: &mut Entropy, len: usize) -> Vec<u8> {
+    let mut code = Vec::with_capacity(len + 8);
+    while code.len() < len {
+        if e.one_in(2) {
+            code.extend(e.pick(FAVOURITES));
+        }
+        code.extend([e.u8(), e.u8()]);
+        if e.one_in(4) {
+            code.extend(address(e).to_le_bytes());
+        }
+    }
+    code.truncate(len);
+    code
+}
+
+/// What the decoder must do with any bytes: no more than it was given, the same for what is cut off behind the
+/// instruction, and more bytes never change what fewer decided.
+pub fn check_decoder(bytes: &[u8]) {
+    let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
+    for code_size in [16, 32] {
+        let whole = decode::decode_insn(bytes, code_size).map(|(insn, flow)| (insn.length, insn.code, flow));
+        for n in 0..bytes.len() {
+            let part = decode::decode_insn(&bytes[..n], code_size).map(|(i, flow)| (i.length, i.code, flow));
+            match (part, whole) {
+                (Err(Undecodable::Incomplete), Ok((length, ..))) => {
+                    assert!(n < length as usize, "{bytes:02x?} in {code_size}-bit code, {n} of them")
+                }
+                (Err(Undecodable::Incomplete), Err(_)) => {}
+                (part, whole) => assert_eq!(part, whole, "{bytes:02x?} in {code_size}-bit code, {n} of them"),
+            }
+        }
+        match whole {
+            Ok((length, ..)) => assert!((1..=bytes.len()).contains(&(length as usize))),
+            Err(Undecodable::Incomplete) => assert!(bytes.len() < MAX_LENGTH),
+            Err(Undecodable::Fault(fault)) => assert!([Fault::UD, Fault::GP0].contains(&fault)),
+        }
+    }
+}
+
+/// After how much work two runs from the same state first differ, in words.
+fn difference(before: Scenario, most: Work, slice: Work) -> String {
+    for work in 1..=most {
+        let (mut whole, mut sliced) = (before.clone(), before.clone());
+        let (a, b) = (whole.run(work, work), sliced.run(work, slice));
+        let ((state, memory), (other_state, other_memory)) = (whole.picture(), sliced.picture());
+        let wrong: Vec<usize> = (0..memory.len()).filter(|n| memory[*n] != other_memory[*n]).collect();
+        if a != b || state != other_state || !wrong.is_empty() {
+            return format!("after {work}: {a:?}, {b:?}, memory {wrong:x?},\n{state:x?}\n{other_state:x?}");
+        }
+    }
+    "with cold caches they are the same".into()
+}
+
+/// Runs a scenario and checks that the processor stays possible, can be saved at any point, and does the same after
+/// having been restored elsewhere, however the work is cut into runs.
+pub fn check(mode: Mode, bytes: &[u8], work: Work) {
+    let mut e = Entropy::new(bytes);
+    let mut s = Scenario::new(mode, &mut e);
+    for _ in 0..3 {
+        let before = s.clone();
+        let mut other = s.clone();
+        assert_eq!(other.cpu.save(), s.cpu.save());
+        let ended = s.run(work / 3, work);
+        let slice = e.pick(&[1, 2, 7, 100]);
+        let again = other.run(work / 3, slice);
+        if !other.can_see_caches()
+            && !s.can_see_caches()
+            && (ended != again || s.picture() != other.picture())
+        {
+            panic!("{ended:?}, but in runs of {slice} {again:?}; {}", difference(before, work / 3, slice));
+        }
+        if let End::Stopped(Stop::Reset) = ended {
+            s.cpu.reset();
+        }
+        s.write_from_outside(&mut e);
+    }
+}
