@@ -48,6 +48,12 @@ pub const GUESTS: &[Guest] = &[
         body: calls32,
     },
     Guest {
+        name: "mixed32",
+        about: "the same with the stack on the page of the code",
+        mode: Mode::Flat,
+        body: mixed32,
+    },
+    Guest {
         name: "paged32",
         about: "the sieve and a string copy under 4-KiB paging",
         mode: Mode::Paged,
@@ -229,6 +235,16 @@ fn sieve32(a: &mut CodeAssembler) -> Result<(), IcedError> {
 }
 
 fn calls32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(esp, ORIGIN as u32 - 0x1000)?;
+    fibonacci(a)
+}
+
+fn mixed32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(esp, ORIGIN as u32 + 0x3F0)?;
+    fibonacci(a)
+}
+
+fn fibonacci(a: &mut CodeAssembler) -> Result<(), IcedError> {
     let (mut fib, mut small, mut end) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(eax, 20)?;
     a.call(fib)?;

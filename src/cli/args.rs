@@ -73,6 +73,10 @@ pub struct Run {
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,
 
+    /// What executes guest instructions
+    #[arg(long, value_name = "ENGINE", default_value = "interpreter", help_heading = "Machine")]
+    pub engine: EngineArg,
+
     /// What guest time follows
     #[arg(long, value_name = "CLOCK", default_value = "host", help_heading = "Machine")]
     pub clock: ClockArg,
@@ -183,6 +187,13 @@ impl FromStr for Drive {
         options.path = path.into();
         Ok(Drive(options))
     }
+}
+
+/// `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// Decoded instructions, one by one; on every host
+    Interpreter,
 }
 
 /// `--clock`.

@@ -1,6 +1,6 @@
 //! `idem86 run`: a PC, from arguments to exit code.
 
-use super::args::{ClockArg, Display, Drive, Output, Run};
+use super::args::{ClockArg, Display, Drive, EngineArg, Output, Run};
 use super::output::Sink;
 use super::terminal::{self, Terminal};
 use super::{EXIT_TIMEOUT, Failure};
@@ -199,6 +199,9 @@ impl<'a> Session<'a> {
         let guest = self.machine.now().as_nanos() as f64 / 1e9;
         let cpu = &self.machine.cpu;
         let cs = cpu.seg[SegReg::Cs as usize];
+        match self.args.engine {
+            EngineArg::Interpreter => eprintln!("engine              interpreter"),
+        }
         eprintln!("ended at         {:04X}:{:08X}, linear {:08X}", cs.selector, cpu.rip, cs.base + cpu.rip);
         eprintln!("guest time       {guest:14.3} s");
         eprintln!("host time        {host:14.3} s");

@@ -63,9 +63,9 @@ impl<'a> Comparison<'a> {
         defined(self.host.ending) == defined(self.ours.ending)
     }
 
-    /// Whether both raised a fault, and one of them is that of a memory access.
+    /// Whether both raised a fault, and one of them is that of a memory access or a fetch.
     fn both_faulted_with_a_choice(&self) -> bool {
-        const ACCESS: [u8; 4] = [12, 13, 14, 17];
+        const ACCESS: [u8; 5] = [6, 12, 13, 14, 17];
         match (self.host.ending, self.ours.ending) {
             (Ending::Exception { vector: host, .. }, Ending::Exception { vector: ours, .. }) => {
                 ACCESS.contains(&host) && ACCESS.contains(&ours) && (host, ours) != (13, 13)

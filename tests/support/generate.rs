@@ -9,7 +9,8 @@ use super::template::{Immediate, Template, is_tested, templates};
 use super::values;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register};
 use idem86_translator::host::native::layout::{
-    CODE_LINEAR, Descriptor, OfferedSegment, PAGE_BYTES, Segment, SegmentType, WINDOW_BYTES, WINDOW_LINEAR,
+    CODE_LINEAR, Descriptor, OfferedSegment, PAGE_BYTES, PAGES, Segment, SegmentType, Storage, WINDOW_BYTES,
+    WINDOW_LINEAR,
 };
 use idem86_translator::host::native::{
     EFLAGS_FIXED, EFLAGS_OUT, FxImage, MXCSR_MASK, NativeCase, NativeProcessor, State, gpr, sreg,
@@ -69,9 +70,13 @@ impl Generator {
         let mut rng = Rng::new(seed);
         let bits = if rng.chance(50) && !self.templates(16).is_empty() { 16 } else { 32 };
         loop {
-            let index = rng.below(self.templates(bits).len() as u32);
-            let template = &self.templates(bits)[index as usize];
-            if let Some(generated) = self.attempt(&mut rng, bits, template) {
+            let generated = if rng.chance(3) {
+                self.attempt_any(&mut rng, bits)
+            } else {
+                let index = rng.below(self.templates(bits).len() as u32);
+                self.attempt(&mut rng, bits, &self.templates(bits)[index as usize])
+            };
+            if let Some(generated) = generated {
                 return generated;
             }
         }
@@ -79,21 +84,40 @@ impl Generator {
 
     /// A case of a template, unless what was chosen at random makes it another instruction.
     pub fn attempt(&self, rng: &mut Rng, bits: u32, template: &Template) -> Option<Generated> {
-        use Segment::*;
-        let usual = if bits == 16 { Code16 } else { Code32 };
-        let short = if bits == 16 { ShortCode16 } else { ShortCode32 };
-        let code_segment = if rng.chance(85) { usual } else { self.one_of(rng, &[usual, short]) };
-        let eip = self.code_start
-            + if rng.chance(97) { rng.below(PAGE_BYTES - 32) } else { PAGE_BYTES - 1 - rng.below(16) };
+        let (code_segment, eip) = self.code_place(rng, bits);
         let code = self.encode(rng, eip, template);
-        let options = DecoderOptions::NONE;
-        let instruction = Decoder::with_ip(bits, &code, u64::from(eip), options).decode();
-        let complete = instruction.len() == code.len();
-        if instruction.is_invalid() || !complete || !is_tested(instruction.code()) {
+        let instruction = Decoder::with_ip(bits, &code, u64::from(eip), DecoderOptions::NONE).decode();
+        let complete = instruction.len() == code.len() && !instruction.is_invalid();
+        if !complete || !is_tested(instruction.code()) {
             return None;
         }
         let before = self.state(rng, code_segment, eip, &instruction);
         Some(Generated { instruction, case: NativeCase { code, before } })
+    }
+
+    /// A case of random bytes: an instruction under test, or what is none to any processor.
+    fn attempt_any(&self, rng: &mut Rng, bits: u32) -> Option<Generated> {
+        let (code_segment, eip) = self.code_place(rng, bits);
+        let mut code = random_bytes(rng);
+        let instruction = Decoder::with_ip(bits, &code, u64::from(eip), DecoderOptions::NONE).decode();
+        if !instruction.is_invalid() {
+            code.truncate(instruction.len());
+            if !is_tested(instruction.code()) {
+                return None;
+            }
+        }
+        let before = self.state(rng, code_segment, eip, &instruction);
+        Some(Generated { instruction, case: NativeCase { code, before } })
+    }
+
+    /// A code segment, and an offset in its page.
+    fn code_place(&self, rng: &mut Rng, bits: u32) -> (Segment, u32) {
+        use Segment::*;
+        let usual = if bits == 16 { Code16 } else { Code32 };
+        let short = if bits == 16 { ShortCode16 } else { ShortCode32 };
+        let segment = if rng.chance(85) { usual } else { self.one_of(rng, &[usual, short]) };
+        let at = if rng.chance(97) { rng.below(PAGE_BYTES - 32) } else { PAGE_BYTES - 1 - rng.below(16) };
+        (segment, self.code_start + at)
     }
 
     /// The name of the segment with a selector.
@@ -434,14 +458,17 @@ impl Generator {
         bytes
     }
 
-    /// Stores bytes at an offset of a segment, as far as they fall into the window.
+    /// Stores bytes at an offset of a segment, as far as they can be read there.
     fn put(&self, state: &mut State, segment: &Descriptor, offset: u32, bytes: &[u8]) {
         for (i, &byte) in (0u32..).zip(bytes) {
             let linear = segment.base.wrapping_add(offset).wrapping_add(i);
-            let at = linear.wrapping_sub(WINDOW_LINEAR) & 0xFFFF;
-            if let Some(place) = state.window.get_mut(at as usize) {
-                *place = byte;
-            }
+            let page = PAGES.iter().find(|page| page.linear == linear & !(PAGE_BYTES - 1));
+            let start = match page.map(|page| page.storage) {
+                Some(Storage::WindowLower) => 0,
+                Some(Storage::WindowUpper) => PAGE_BYTES,
+                Some(Storage::Code) | None => continue,
+            };
+            state.window[(start + linear % PAGE_BYTES) as usize] = byte;
         }
     }
 }
@@ -491,6 +518,19 @@ fn place(rng: &mut Rng, segment: &Descriptor, size: u32) -> u32 {
             offsets.into_iter().find(valid).unwrap_or_else(|| first.wrapping_add(rng.below(0x200) & mask))
         }
     }
+}
+
+/// As many bytes as an instruction can have: prefixes, an opcode, and anything.
+fn random_bytes(rng: &mut Rng) -> Vec<u8> {
+    const LONGEST: usize = 15;
+    const PREFIXES: [u8; 11] = [0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3];
+    let prefixes = if rng.chance(90) { rng.below(4) } else { 8 + rng.below(8) };
+    let mut bytes: Vec<u8> = (0..prefixes).map(|_| rng.pick(&PREFIXES)).collect();
+    if rng.chance(60) {
+        bytes.push(0x0F);
+    }
+    bytes.resize_with(LONGEST, || rng.bits() as u8);
+    bytes
 }
 
 /// Flags that a case may start with or an instruction may load.

@@ -54,16 +54,13 @@ pub struct Template {
 fn left_out(code: Code) -> Option<&'static str> {
     let op_code = code.op_code();
     Some(match code.mnemonic() {
-        _ if op_code.is_privileged() || op_code.must_be_cpl0() => "privileged",
-        _ if op_code.is_input_output() => "port I/O",
         _ if has_vectors(code) => "not executed yet",
         _ if op_code.fwait() => "an alias of two instructions",
-        Mnemonic::Cli | Mnemonic::Sti => "depends on IOPL alone, of which there is one value here",
         Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt | Mnemonic::Str | Mnemonic::Smsw => {
             "shows the host's system registers, or what its kernel makes up for them"
         }
         Mnemonic::Cpuid | Mnemonic::Rdtsc | Mnemonic::Rdpmc => "shows the host's identity or time",
-        Mnemonic::Sysenter | Mnemonic::Sysexit | Mnemonic::Syscall | Mnemonic::Sysret => "a system call",
+        Mnemonic::Sysenter | Mnemonic::Sysexit => "undefined under 64-bit kernels on AMD's",
         Mnemonic::Int1 => "hypervisors intercept it, and some report it as a fault",
         Mnemonic::Reservednop if op_code.op_code() == 0x0D => "a prefetch, without register forms, on AMD's",
         Mnemonic::Ud0 | Mnemonic::Ud1 => "has a ModR/M byte, which may be beyond the page, on Intel's only",
@@ -80,8 +77,8 @@ fn has_feature(feature: CpuidFeature) -> bool {
             | INTEL186
             | INTEL286
             | INTEL386
-            | INTEL386_ONLY
             | INTEL486
+            | MSR
             | FPU
             | FPU287
             | FPU387

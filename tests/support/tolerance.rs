@@ -146,9 +146,35 @@ const TABLE: &[Row] = &[
                 Jmp => c.is_far(),
                 _ => false,
             };
-            transfer || c.has_operand_of_parts()
+            transfer || c.has_operand_of_parts() || c.instruction.is_invalid()
         },
         |_, t| t.order = true,
+    ),
+    (
+        "SDM Vol. 2A, \"INS\", Vol. 2B, \"OUTS\": it is not said whether a repetition of nothing needs access to the port;\
+         AMD's want it",
+        |c| {
+            let io = attrs::class(c.instruction) == Some(attrs::Class::InputOutput);
+            let wide = c
+                .instruction
+                .op_kinds()
+                .any(|kind| matches!(kind, OpKind::MemoryESEDI | OpKind::MemorySegESI));
+            let count = c.case.before.gpr[gpr::ECX] & if wide { u32::MAX } else { 0xFFFF };
+            let repeated = c.instruction.has_rep_prefix() || c.instruction.has_repne_prefix();
+            io && repeated && count == 0
+        },
+        |_, t| t.all = true,
+    ),
+    (
+        "SDM Vol. 2A, \"Instruction Prefixes\": repeat prefixes of other than string instructions are reserved; some \
+         processors let them reverse the condition of LOOPE and LOOPNE",
+        |c| {
+            // Opcode and displacement are the last two bytes.
+            let mut prefixes = c.case.code.iter().rev().skip(2);
+            let prefixed = prefixes.any(|byte| matches!(byte, 0xF2 | 0xF3));
+            matches!(c.instruction.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne) && prefixed
+        },
+        |_, t| t.all = true,
     ),
     (
         "SDM Vol. 3B, \"Segment Wraparound\": whether the parts of an operand wrap at the end of a 16-bit address \

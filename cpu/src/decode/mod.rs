@@ -46,7 +46,19 @@ pub fn decode(bytes: &[u8], code_size: u32) -> Result<Instruction, Undecodable> 
             Undecodable::Incomplete
         });
     }
-    Err(Undecodable::Fault(Fault::UD))
+    let too_long = bytes.len() == MAX_LENGTH
+        && without_redundant_prefix(bytes)
+            .is_some_and(|shorter| decode(&shorter, code_size) == Err(Undecodable::Incomplete));
+    Err(Undecodable::Fault(if too_long { Fault::GP0 } else { Fault::UD }))
+}
+
+/// The bytes less a prefix that is there twice. Nothing but such prefixes makes an instruction longer than 15 bytes,
+/// and only without one can it be told from one that is undefined.
+fn without_redundant_prefix(bytes: &[u8]) -> Option<Vec<u8>> {
+    const PREFIXES: [u8; 11] = [0x66, 0x67, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0xF0, 0xF2, 0xF3];
+    let prefixes = bytes.iter().take_while(|b| PREFIXES.contains(b)).count();
+    let twice = (0..prefixes).find(|n| bytes[n + 1..prefixes].contains(&bytes[*n]))?;
+    Some(bytes.iter().enumerate().filter(|(n, _)| *n != twice).map(|(_, b)| *b).collect())
 }
 
 /// As [`decode`], with the handler chosen.

@@ -29,14 +29,18 @@ impl Cpu {
         let t = self.walk(biu, linear, access, view.is_user())?;
         let frame = t.frame & self.a20_mask;
         let watched = view == View::UserAligned || self.watches(page);
-        let (ram, slow_read, slow_write) = match biu.bus.page(frame) {
-            PageKind::Ram(at) => (at, watched, watched || self.code.traces(at)),
-            PageKind::Rom(at) => (at, watched, true),
-            PageKind::Device => (u64::MAX, true, true),
+        let (ram, slow_read, slow_write, plain) = match biu.bus.page(frame) {
+            PageKind::Ram(at) => (at, watched, watched || self.code.traces(at), !watched),
+            PageKind::Rom(at) => (at, watched, true, false),
+            PageKind::Device => (u64::MAX, true, true, false),
         };
         let read = page | (slow_read as u64 * SLOW);
         let write = t.writable.then_some(page | (slow_write as u64 * SLOW));
-        self.tlb.insert(view, linear, Entry::new(Some(read), write, frame, ram, t.executable, t.global));
+        self.tlb.insert(
+            view,
+            linear,
+            Entry::new(Some(read), write, frame, ram, t.executable, t.global, plain),
+        );
         Ok(frame | linear & 0xFFF)
     }
 
@@ -95,9 +99,15 @@ impl Cpu {
         value: u64,
         view: View,
     ) -> Outcome {
+        let head = head_size(linear, size);
+        let e = *self.tlb.entry(view, linear);
+        // Data beside code, as every small program has it.
+        if e.plain() && e.write & !SLOW == linear & !0xFFF && head == size {
+            self.write_ram(biu, e.ram + (linear & 0xFFF), size, value);
+            return Ok(());
+        }
         self.check_alignment(linear, size, view)?;
         let first = self.translate(biu, linear, Access::Write, view)?;
-        let head = head_size(linear, size);
         if head == size {
             self.write_physical(biu, first, size, value);
         } else {
@@ -221,22 +231,25 @@ impl Cpu {
     pub fn write_physical(&mut self, biu: &mut Biu, address: u64, size: usize, value: u64) {
         let address = address & self.a20_mask;
         match biu.bus.page(address & !0xFFF) {
-            PageKind::Ram(at) => {
-                let at = at + (address & 0xFFF);
-                match size {
-                    1 => biu.ram_write(at, value as u8),
-                    2 => biu.ram_write(at, value as u16),
-                    4 => biu.ram_write(at, value as u32),
-                    _ => biu.ram_write(at, value),
-                }
-                if self.code.written(at, size) {
-                    self.attend();
-                }
-            }
+            PageKind::Ram(at) => self.write_ram(biu, at + (address & 0xFFF), size, value),
             PageKind::Rom(_) | PageKind::Device => {
                 biu.bus.write(address, size, value, self.now());
                 self.sample_pins(biu);
             }
+        }
+    }
+
+    /// Writes RAM at `at` (an offset in the slice, not crossing a page), and tells the code map.
+    #[inline]
+    fn write_ram(&mut self, biu: &mut Biu, at: u64, size: usize, value: u64) {
+        match size {
+            1 => biu.ram_write(at, value as u8),
+            2 => biu.ram_write(at, value as u16),
+            4 => biu.ram_write(at, value as u32),
+            _ => biu.ram_write(at, value),
+        }
+        if self.code.written(at, size) {
+            self.attend();
         }
     }
 }

@@ -13,6 +13,8 @@ pub const SLOW: u64 = 1;
 const INVALID: u64 = u64::MAX;
 /// In `frame`: instructions may be fetched.
 const EXECUTABLE: u64 = 1;
+/// In `frame`: RAM without watchpoints, so that decoded code is the only thing that can make its writes slow.
+const PLAIN: u64 = 4;
 /// In `frame`: a global page, kept when CR3 is loaded.
 const GLOBAL: u64 = 2;
 
@@ -52,11 +54,15 @@ impl Entry {
         ram: u64,
         executable: bool,
         global: bool,
+        plain: bool,
     ) -> Self {
         Entry {
             read: read.unwrap_or(INVALID),
             write: write.unwrap_or(INVALID),
-            frame: frame | (executable as u64 * EXECUTABLE) | (global as u64 * GLOBAL),
+            frame: frame
+                | (executable as u64 * EXECUTABLE)
+                | (global as u64 * GLOBAL)
+                | (plain as u64 * PLAIN),
             ram,
         }
     }
@@ -68,6 +74,11 @@ impl Entry {
     /// Instructions may be fetched from it (given that it may be read).
     pub fn executable(&self) -> bool {
         self.frame & EXECUTABLE != 0
+    }
+    /// Writes may go straight to RAM if the code map is told of them.
+    #[inline]
+    pub fn plain(&self) -> bool {
+        self.frame & PLAIN != 0
     }
     fn global(&self) -> bool {
         self.frame & GLOBAL != 0

@@ -55,8 +55,9 @@ struct Path {
 }
 
 impl Cpu {
-    /// Translates the page of `linear`, checks `access`, and sets accessed and dirty bits. On a fault CR2 is set
-    /// and nothing else.
+    /// Translates the page of `linear`, checks `access`, and sets accessed and dirty bits. On a fault CR2 is set, and
+    /// the accessed bit of a directory entry that led to a table: whether it is then is not said by the manual;
+    /// processors set it as they go.
     pub(super) fn walk(
         &mut self,
         biu: &mut Biu,
@@ -97,14 +98,13 @@ impl Cpu {
             let path = Path { rights: directory & all, executable: true };
             return self.finish(biu, linear, access, user, path, directory, directory_at, 4, frame);
         }
+        self.set_bits(biu, directory_at, 4, directory, pte::A);
         let table_at = (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4;
         let table = self.read_physical(biu, table_at, 4);
         if table & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
         let path = Path { rights: directory & table & all, executable: true };
-        self.check(linear, access, user, &path)?;
-        self.set_bits(biu, directory_at, 4, directory, pte::A);
         self.finish(biu, linear, access, user, path, table, table_at, 4, table & 0xFFFF_F000)
     }
 
@@ -132,6 +132,7 @@ impl Cpu {
             let path = Path { rights: directory & all, executable: directory & pte::XD == 0 };
             return self.finish(biu, linear, access, user, path, directory, directory_at, 8, frame);
         }
+        self.set_bits(biu, directory_at, 8, directory, pte::A);
         let table_at = (directory & pte::PAE_FRAME) + (linear >> 12 & 0x1FF) * 8;
         let table = self.read_physical(biu, table_at, 8);
         if table & pte::P == 0 {
@@ -141,8 +142,6 @@ impl Cpu {
             return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
         }
         let path = Path { rights: directory & table & all, executable: (directory | table) & pte::XD == 0 };
-        self.check(linear, access, user, &path)?;
-        self.set_bits(biu, directory_at, 8, directory, pte::A);
         self.finish(biu, linear, access, user, path, table, table_at, 8, table & pte::PAE_FRAME)
     }
 

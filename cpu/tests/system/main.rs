@@ -10,6 +10,7 @@ mod iret;
 mod kit;
 mod msr;
 mod paging;
+mod qemu;
 mod save;
 mod segments;
 mod tables;

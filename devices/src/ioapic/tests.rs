@@ -65,6 +65,18 @@ fn after_reset_all_entries_are_masked() {
 }
 
 #[test]
+fn reset_masks_the_table_and_forgets_edges() {
+    let mut board = Board::new();
+    board.redirect(5, 0x55);
+    board.write(0, 0x0700_0000);
+    board.set(5, true);
+    board.apic.reset();
+    assert_eq!((board.read(0), board.low(5)), (0, MASKED));
+    board.redirect(5, 0x55);
+    assert_eq!(board.delivered(), [], "asserted before the reset");
+}
+
+#[test]
 fn version_11h_has_24_entries() {
     let mut board = Board::new();
     assert_eq!(board.read(1), 0x0017_0011);

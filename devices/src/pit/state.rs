@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// All registers of [`Pit`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PitState {
-    counters: [Counter; 3],
-    port_b: u8,
+    pub(super) counters: [Counter; 3],
+    pub(super) port_b: u8,
     clock: u64,
 }
 

@@ -504,4 +504,24 @@ fn reset_closes_the_loudspeaker_and_lets_the_counters_run() {
     assert!(board.irq_rose());
 }
 
+#[test]
+fn restore_refuses_what_cannot_be() {
+    use crate::state::Snapshot;
+    let mut board = Board::new();
+    let sound = board.pit.save();
+    let corruptions: [fn(&mut PitState); 5] = [
+        |state| state.counters[0].element = 0x1_0000,
+        |state| (state.counters[1].control, state.counters[1].element) = (CounterControl(0x31), 10_000),
+        |state| state.counters[2].control = CounterControl(0x04),
+        |state| state.counters[0].gate = false,
+        |state| state.port_b = 0x01,
+    ];
+    for corrupt in corruptions {
+        let mut state = sound.clone();
+        corrupt(&mut state);
+        assert!(board.pit.restore(state).is_err());
+    }
+    assert!(board.pit.restore(sound).is_ok());
+}
+
 crate::conformance::suite!(Subject::new(|bank| Pit::new(bank.line(0))).ports(5).timed());

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 /// All registers of [`Rtc`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RtcState {
-    registers: Vec<u8>,
-    flags: u8,
+    pub(super) registers: Vec<u8>,
+    pub(super) flags: u8,
     address: u8,
-    tick: u64,
-    phase: u64,
-    updating: bool,
+    pub(super) tick: u64,
+    pub(super) phase: u64,
+    pub(super) updating: bool,
 }
 
 impl Snapshot for Rtc {

@@ -72,6 +72,9 @@ fn leap_years_have_a_29th_of_february() {
     assert_eq!((board.time(), board.date()), ([0, 0, 0], [0x20, 0x24, 0x02, 0x29, 5]));
     board.pass(2 + 86_400);
     assert_eq!(board.date(), [0x20, 0x24, 0x03, 0x01, 6]);
+    let mut board = Board::at(1995, 12, 31, 23, 59, 59);
+    board.pass(1 + 59 * 86_400);
+    assert_eq!(board.date(), [0x19, 0x96, 0x02, 0x29, 5]);
     let mut board = Board::at(2023, 2, 28, 23, 59, 59);
     board.pass(1);
     assert_eq!(board.date(), [0x20, 0x23, 0x03, 0x01, 4]);
@@ -287,7 +290,45 @@ fn invalid_time_registers_start_over_and_carry() {
     board.write(SECONDS, 0xFF);
     board.write(MINUTES, 0x7A);
     board.pass(1);
-    assert_eq!(board.time()[1..], [0x00, 0x00]);
+    assert_eq!((board.time(), board.read(DAY)), ([0x00, 0x00, 0x00], 0x29), "23 h 7A min FF s");
+    board.write(MINUTES, 0x7A);
+    board.pass(61);
+    assert_eq!(board.time(), [0x01, 0x00, 0x00]);
+}
+
+#[test]
+fn an_invalid_hour_lets_minutes_and_seconds_count() {
+    let mut board = Board::new();
+    for (index, value) in [(HOURS, 0xFF), (MINUTES, 0x58), (SECONDS, 0x58)] {
+        board.write(index, value);
+    }
+    board.pass(1);
+    assert_eq!(board.time(), [0xFF, 0x58, 0x59]);
+    board.pass(2);
+    assert_eq!(board.time(), [0xFF, 0x59, 0x00]);
+    board.pass(62);
+    assert_eq!(board.time(), [0x00, 0x00, 0x00]);
+}
+
+#[test]
+fn restore_refuses_what_cannot_be() {
+    use crate::state::Snapshot;
+    let mut board = Board::new();
+    let sound = board.rtc.save();
+    let corruptions: [fn(&mut RtcState); 6] = [
+        |state| state.registers.push(0),
+        |state| state.registers[register::A] |= 0x80,
+        |state| state.flags = 0x80,
+        |state| state.phase = TICKS_PER_SECOND,
+        |state| state.tick = u64::MAX,
+        |state| (state.registers[register::B], state.updating) = (0x82, true),
+    ];
+    for corrupt in corruptions {
+        let mut state = sound.clone();
+        corrupt(&mut state);
+        assert!(board.rtc.restore(state).is_err());
+    }
+    assert!(board.rtc.restore(sound).is_ok());
 }
 
 #[test]

@@ -37,8 +37,10 @@ pub fn screen(code: &[u8], before: &State, place: &Place) -> Result<Stop, Refuse
     let mut decoder = Decoder::with_ip(bits, code, u64::from(before.eip), DecoderOptions::NONE);
     let instruction = decoder.decode();
     if instruction.is_invalid() {
-        // The processor either finds it as invalid as the decoder does or meets the end of the page.
-        let cut_short = decoder.last_error() == DecoderError::NoMoreBytes && code.len() < room;
+        // The processor either finds it as invalid as the decoder does, meets the end of the page, or has seen
+        // more bytes than an instruction may have.
+        const LONGEST: usize = 15;
+        let cut_short = decoder.last_error() == DecoderError::NoMoreBytes && code.len() < room.min(LONGEST);
         return if cut_short { Err(Refused::Length) } else { Ok(Stop::SingleStep { repeats: false }) };
     }
     if instruction.len() != code.len() {
