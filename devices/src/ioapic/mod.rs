@@ -47,6 +47,15 @@ pub struct IoApic {
     pic_output: bool,
 }
 
+/// The numbers of the bits that are set, lowest first.
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (bit < 32).then_some(bit as usize)
+    })
+}
+
 impl IoApic {
     /// The address of the registers, a page, on a PC.
     pub const BASE_ADDRESS: u64 = 0xFEC0_0000;
@@ -66,7 +75,7 @@ impl IoApic {
     /// first, each at most once.
     pub fn deliver(&mut self, mut send: impl FnMut(InterruptMessage) -> bool) {
         self.look();
-        for pin in 0..PINS {
+        for pin in bits(self.pins | self.edges) {
             let entry = self.table[pin];
             let Some(message) = entry.message().filter(|_| self.pends(pin)) else { continue };
             if !send(message) {
@@ -113,7 +122,8 @@ impl IoApic {
         let pins = pin_of(self.inputs.levels()) | pic;
         let rose = pin_of(self.inputs.take_rising()) | (pins & !self.pins);
         self.pins = pins;
-        for pin in 0..PINS {
+        // Asked after every access to a device: mostly there is nothing to do.
+        for pin in bits(rose | self.edges) {
             if self.table[pin].masked() || self.table[pin].level_triggered() {
                 self.edges &= !(1 << pin);
             } else {
