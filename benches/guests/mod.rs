@@ -162,7 +162,7 @@ fn enable_paging(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.xor(eax, eax)?;
     a.rep().stosd()?;
     a.mov(dword_ptr(DIRECTORY), TABLES | 7)?;
-    a.mov(dword_ptr(DIRECTORY + 4), TABLES + 0x1000 | 7)?;
+    a.mov(dword_ptr(DIRECTORY + 4), (TABLES + 0x1000) | 7)?;
     a.mov(edi, TABLES)?;
     a.mov(ecx, 0x800)?;
     a.mov(eax, 7)?;

@@ -100,7 +100,7 @@ impl Machine {
         }
         // A drive for every diskette, and an empty one, since no PC is without.
         let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
-        let drive = |n: usize| format(n).map(|f| suitable_drive(f));
+        let drive = |n: usize| format(n).map(suitable_drive);
         let floppies = [Some(drive(0).unwrap_or(DriveType::Hd35)), drive(1)];
         let has = |n: usize| matches!(config.ide[n], Some(IdeDrive::Disk(_)));
         let setup = Setup { memory: config.memory, disks: [has(0), has(1)], boot: config.boot, floppies };

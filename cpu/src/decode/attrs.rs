@@ -2,7 +2,7 @@
 //! leaves undefined.
 //!
 //! Shared by the interpreter (where blocks end), the translator (what may run as it is, which flags are dead) and
-//! the tests (which flags to compare). What iced-x86 knows is taken from it; [`row`] and [`flags`] hold what it
+//! the tests (which flags to compare). What iced-x86 knows is taken from it; `row` and [`flags`] hold what it
 //! does not know and what it says otherwise than the manuals.
 
 use crate::state::eflags::bit;

@@ -1,5 +1,5 @@
 //! Delivery of exceptions and interrupts: what comes first, what follows from a fault on the way, and the real-mode
-//! vector table. The interrupt descriptor table is in [`super::gate`].
+//! vector table. The interrupt descriptor table is in `gate`.
 //!
 //! SDM Vol. 3A, "Interrupt and Exception Handling"; Vol. 2A, "INT n/INTO/INT3/INT1".
 
