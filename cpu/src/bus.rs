@@ -126,6 +126,28 @@ impl<'a> Biu<'a> {
         self.ram.get(offset as usize..).and_then(T::load).unwrap_or(T::from_u64(u64::MAX))
     }
 
+    /// Reads sixteen bytes of RAM at `offset`; all ones outside it.
+    #[inline(always)]
+    pub fn ram_read_128(&self, offset: u64) -> [u8; 16] {
+        let mut bytes = [0xFF; 16];
+        if let Some(cells) = self.ram.get(offset as usize..).and_then(|cells| cells.first_chunk::<16>()) {
+            for (byte, cell) in bytes.iter_mut().zip(cells) {
+                *byte = cell.get();
+            }
+        }
+        bytes
+    }
+
+    /// Writes sixteen bytes of RAM at `offset`; dropped outside it.
+    #[inline(always)]
+    pub fn ram_write_128(&self, offset: u64, value: &[u8; 16]) {
+        if let Some(cells) = self.ram.get(offset as usize..).and_then(|cells| cells.first_chunk::<16>()) {
+            for (cell, byte) in cells.iter().zip(value) {
+                cell.set(*byte);
+            }
+        }
+    }
+
     /// Writes RAM at `offset`; dropped outside it.
     #[inline(always)]
     pub fn ram_write<T: Word>(&self, offset: u64, value: T) {

@@ -107,7 +107,7 @@ impl<'a> Comparison<'a> {
         }
         add("fcw", 4, &|s| s.fx.fcw().into(), &exact);
         add("fsw", 4, &|s| s.fx.fsw().into(), &but(tolerance.fsw.into()));
-        add("ftw", 2, &|s| s.fx.u16_at(4).into(), &exact);
+        add("ftw", 2, &|s| s.fx.u16_at(4).into(), &|host, ours| tolerance.stack || host == ours);
         if !tolerance.pointers {
             add("fop", 4, &|s| s.fx.u16_at(6).into(), &exact);
             add("fip", 8, &|s| s.fx.u32_at(8).into(), &exact);
@@ -115,7 +115,7 @@ impl<'a> Comparison<'a> {
         }
         for (i, name) in ST.into_iter().enumerate() {
             let value = |s: &State| s.fx.st(i).iter().rev().fold(0, |v, &b| v << 8 | u128::from(b));
-            add(name, 20, &value, &|host, ours| tolerance.extended_agree(host, ours));
+            add(name, 20, &value, &|host, ours| tolerance.stack || tolerance.extended_agree(host, ours));
         }
         add("mxcsr", 8, &|s| s.fx.mxcsr().into(), &exact);
         for (i, name) in XMM.into_iter().enumerate() {

@@ -176,7 +176,7 @@ impl Interpreter {
         self.cpu.x87 = x87_from(fx);
         self.cpu.simd.mxcsr = fx.mxcsr();
         for (i, register) in self.cpu.simd.xmm.iter_mut().enumerate().take(8) {
-            *register = u128::from_le_bytes(fx.xmm(i));
+            *register = fx.xmm(i);
         }
         self.cpu.state_changed();
     }
@@ -252,7 +252,7 @@ fn fx_from(cpu: &Cpu, fx: &mut FxImage) {
     }
     for i in 0..8 {
         fx.set_st(i, x87.st(i as u8).to_bytes());
-        fx.set_xmm(i, cpu.simd.xmm[i].to_le_bytes());
+        fx.set_xmm(i, cpu.simd.xmm[i]);
     }
     fx.set_mxcsr(cpu.simd.mxcsr);
     fx.normalize();

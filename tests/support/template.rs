@@ -54,7 +54,6 @@ pub struct Template {
 fn left_out(code: Code) -> Option<&'static str> {
     let op_code = code.op_code();
     Some(match code.mnemonic() {
-        _ if has_vectors(code) => "not executed yet",
         _ if op_code.fwait() => "an alias of two instructions",
         Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt | Mnemonic::Str | Mnemonic::Smsw => {
             "shows the host's system registers, or what its kernel makes up for them"
@@ -88,6 +87,7 @@ fn has_feature(feature: CpuidFeature) -> bool {
             | FXSR
             | SSE
             | SSE2
+            | SSE3
             | CLFSH
             | PAUSE
             | MULTIBYTENOP
@@ -242,9 +242,4 @@ fn encode_memory(rng: &mut Rng, bytes: &mut Vec<u8>, reg: u8, address_size: u32,
         1 => bytes.push(wide[0]),
         _ => bytes.extend(&wide[..address_size as usize / 8]),
     }
-}
-
-fn has_vectors(code: Code) -> bool {
-    use CpuidFeature::*;
-    code.cpuid_features().iter().any(|feature| matches!(feature, MMX | SSE | SSE2))
 }

@@ -10,6 +10,8 @@ use std::ops::Range;
 const ES: u16 = 1 << 7;
 /// A condition code in the x87 status word.
 const C1: u16 = 1 << 9;
+/// Which register is the top of the stack, in the x87 status word.
+const TOP: u16 = 7 << 11;
 
 /// What is not compared, beyond what is the same for all instructions.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Tolerance {
     pub registers: u8,
     /// x87 status word bits.
     pub fsw: u16,
+    /// The x87 register stack: what is in it, and which of its registers are in use.
+    pub stack: bool,
     /// FOP, FIP and FDP.
     pub pointers: bool,
     /// x87 values may differ by this many units in the last place.
@@ -54,23 +58,25 @@ impl Context<'_> {
         attrs::class(self.instruction) == Some(attrs::Class::FarTransfer)
     }
 
-    /// A memory operand that is read or written item by item: far pointers, bounds, ten-byte numbers, images.
+    /// A memory operand that is read or written item by item: far pointers, bounds, ten-byte numbers, images, what
+    /// is stored under a mask.
     fn has_operand_of_parts(&self) -> bool {
         use MemorySize::*;
-        matches!(
-            self.instruction.memory_size(),
-            SegPtr16
-                | SegPtr32
-                | Bound16_WordWord
-                | Bound32_DwordDword
-                | FpuEnv14
-                | FpuEnv28
-                | FpuState94
-                | FpuState108
-                | Fxsave_512Byte
-                | Float80
-                | Bcd
-        )
+        self.instruction.mnemonic() == Mnemonic::Maskmovdqu
+            || matches!(
+                self.instruction.memory_size(),
+                SegPtr16
+                    | SegPtr32
+                    | Bound16_WordWord
+                    | Bound32_DwordDword
+                    | FpuEnv14
+                    | FpuEnv28
+                    | FpuState94
+                    | FpuState108
+                    | Fxsave_512Byte
+                    | Float80
+                    | Bcd
+            )
     }
 
     /// Linear address of the memory operand, relative to the guest's region.
@@ -89,7 +95,8 @@ impl Context<'_> {
             _ if register.is_gpr32() => Some(u64::from(registers[register.number()])),
             _ => None,
         };
-        let operand = self.instruction.op_kinds().position(|kind| kind == OpKind::Memory)?;
+        let is_memory = |kind| matches!(kind, OpKind::Memory | OpKind::MemorySegDI | OpKind::MemorySegEDI);
+        let operand = self.instruction.op_kinds().position(is_memory)?;
         self.instruction.virtual_address(operand as u32, 0, value).map(|address| address as u32)
     }
 }
@@ -130,6 +137,14 @@ const TABLE: &[Row] = &[
                 )
         },
         |_, t| t.memory = true,
+    ),
+    (
+        "As before: AMD's processors turn x87 registers into MM registers before a MASKMOVQ faults",
+        |c| c.instruction.mnemonic() == Mnemonic::Maskmovq && c.faulted(),
+        |_, t| {
+            t.stack = true;
+            t.fsw |= TOP;
+        },
     ),
     (
         "SDM Vol. 3A, \"Restarting a Program or Task\": POPA may have loaded some registers",

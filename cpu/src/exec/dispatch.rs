@@ -7,7 +7,7 @@ use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
 use crate::exec::{
     alu, atomic, bcd, bit, branch, control, far, flagctl, flags, fxsave, interrupt, iret, misc, mov, msr,
-    muldiv, portio, segload, shift, stack, string, sysenter, system, tables, verify, x87,
+    muldiv, portio, segload, shift, simd, stack, string, sysenter, system, tables, verify, x87,
 };
 use iced_x86::Instruction;
 
@@ -22,6 +22,7 @@ const FAMILIES: &[Select] = &[
     stack::select,
     shift::select,
     x87::select,
+    simd::select,
     string::select,
     muldiv::select,
     bit::select,

@@ -66,7 +66,7 @@ fn fxsave(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     put(&mut image, MXCSR, &cpu.simd.mxcsr.to_le_bytes());
     put(&mut image, MXCSR + 4, &MXCSR_MASK.to_le_bytes());
     for (i, xmm) in cpu.simd.xmm[..8].iter().enumerate() {
-        put(&mut image, XMM + 16 * i, &xmm.to_le_bytes());
+        put(&mut image, XMM + 16 * i, xmm);
     }
     cpu.write_block(biu, insn.segment, ea, &image)
 }
@@ -82,7 +82,7 @@ fn fxrstor(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
         }
         cpu.simd.mxcsr = mxcsr;
         for i in 0..8 {
-            cpu.simd.xmm[i] = u128::from_le_bytes(get(&image, XMM + 16 * i));
+            cpu.simd.xmm[i] = get(&image, XMM + 16 * i);
         }
     }
     let word = |at| u16::from_le_bytes(get(&image, at));

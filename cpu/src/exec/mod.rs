@@ -25,6 +25,7 @@ pub mod muldiv;
 pub mod portio;
 pub mod segload;
 pub mod shift;
+pub mod simd;
 pub mod stack;
 pub mod string;
 pub mod sysenter;

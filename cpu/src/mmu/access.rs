@@ -125,6 +125,10 @@ impl Cpu {
     /// Reads `out.len()` bytes (at most 4096) at `segment:offset`.
     pub fn read_block(&mut self, biu: &mut Biu, segment: SegReg, offset: u64, out: &mut [u8]) -> Outcome {
         let linear = self.linear_read(segment, offset, out.len())?;
+        self.read_block_linear(biu, linear, out)
+    }
+
+    fn read_block_linear(&mut self, biu: &mut Biu, linear: u64, out: &mut [u8]) -> Outcome {
         let parts = self.translate_block(biu, linear, out.len(), Access::Read)?;
         let (head, tail) = out.split_at_mut(parts.head);
         for (part, address) in [(head, parts.first), (tail, parts.second)] {
@@ -144,6 +148,10 @@ impl Cpu {
     /// Writes `data` (at most 4096 bytes) at `segment:offset`, all of it or, on a fault, nothing.
     pub fn write_block(&mut self, biu: &mut Biu, segment: SegReg, offset: u64, data: &[u8]) -> Outcome {
         let linear = self.linear_write(segment, offset, data.len())?;
+        self.write_block_linear(biu, linear, data)
+    }
+
+    fn write_block_linear(&mut self, biu: &mut Biu, linear: u64, data: &[u8]) -> Outcome {
         let parts = self.translate_block(biu, linear, data.len(), Access::Write)?;
         let (head, tail) = data.split_at(parts.head);
         for (part, address) in [(head, parts.first), (tail, parts.second)] {
@@ -158,6 +166,22 @@ impl Cpu {
         }
         self.watch(linear, data.len(), true);
         Ok(())
+    }
+
+    /// Reads sixteen bytes at `linear`, which may cross a page and need not be RAM.
+    #[cold]
+    pub(crate) fn read_128_slow(&mut self, biu: &mut Biu, linear: u64) -> Outcome<[u8; 16]> {
+        let mut bytes = [0; 16];
+        self.check_alignment(linear, 16, self.view)?;
+        self.read_block_linear(biu, linear, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Cpu::read_128_slow`]; on a fault nothing is written.
+    #[cold]
+    pub(crate) fn write_128_slow(&mut self, biu: &mut Biu, linear: u64, value: &[u8; 16]) -> Outcome {
+        self.check_alignment(linear, 16, self.view)?;
+        self.write_block_linear(biu, linear, value)
     }
 
     fn translate_block(&mut self, biu: &mut Biu, linear: u64, size: usize, access: Access) -> Outcome<Parts> {

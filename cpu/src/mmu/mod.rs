@@ -121,6 +121,54 @@ impl Cpu {
         self.write_slow(biu, linear, T::BYTES, new.zx(), self.view)
     }
 
+    /// #GP(0) unless the linear address of `segment:offset` is a multiple of 16, whether it is within the limit or not.
+    #[inline(always)]
+    fn check_boundary(&self, segment: SegReg, offset: u64) -> Outcome {
+        let linear = self.seg[segment as usize].base.wrapping_add(offset);
+        if linear.is_multiple_of(16) { Ok(()) } else { Err(Fault::GP0) }
+    }
+
+    /// Reads sixteen bytes at `segment:offset`. If `ALIGNED`, their linear address must be a multiple of 16, else
+    /// #GP(0), whatever alignment checking says. SDM Vol. 1, "Memory Alignment" of the SSE instructions.
+    #[inline(always)]
+    pub fn read_128<const ALIGNED: bool>(
+        &mut self,
+        biu: &mut Biu,
+        segment: SegReg,
+        offset: u64,
+    ) -> Outcome<[u8; 16]> {
+        if ALIGNED {
+            self.check_boundary(segment, offset)?;
+        }
+        let linear = self.linear_read(segment, offset, 16)?;
+        let e = self.tlb.entry(self.view, linear);
+        if e.read == (linear + 15) & !0xFFF {
+            return Ok(biu.ram_read_128(e.ram + (linear & 0xFFF)));
+        }
+        self.read_128_slow(biu, linear)
+    }
+
+    /// Writes sixteen bytes at `segment:offset`, or nothing on a fault; alignment as in [`Cpu::read_128`].
+    #[inline(always)]
+    pub fn write_128<const ALIGNED: bool>(
+        &mut self,
+        biu: &mut Biu,
+        segment: SegReg,
+        offset: u64,
+        value: &[u8; 16],
+    ) -> Outcome {
+        if ALIGNED {
+            self.check_boundary(segment, offset)?;
+        }
+        let linear = self.linear_write(segment, offset, 16)?;
+        let e = self.tlb.entry(self.view, linear);
+        if e.write == (linear + 15) & !0xFFF {
+            biu.ram_write_128(e.ram + (linear & 0xFFF), value);
+            return Ok(());
+        }
+        self.write_128_slow(biu, linear, value)
+    }
+
     /// Reads `T` at a linear address as the processor itself does for descriptor tables and task states:
     /// supervisor, whatever CPL is.
     pub fn read_system<T: Word>(&mut self, biu: &mut Biu, linear: u64) -> Outcome<T> {

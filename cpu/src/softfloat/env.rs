@@ -204,6 +204,13 @@ impl Env {
         Env { rounding, host_arithmetic: false, ..self }
     }
 
+    /// Whether the host's arithmetic cannot be told from ours, as long as results are normal: it rounds alike, and
+    /// there is nothing to report; see [`super::sse`].
+    #[inline(always)]
+    pub fn allows_host_arithmetic(&self) -> bool {
+        self.host_arithmetic
+    }
+
     /// The raised exceptions that are not masked.
     pub fn unmasked(&self) -> Flags {
         self.raised & !self.masked & Flags::EXCEPTIONS

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 /// SSE state. SDM Vol. 1, "SSE Programming Environment".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C, align(16))]
 pub struct Simd {
-    /// XMM0 to XMM7 (to XMM15 in 64-bit mode).
-    pub xmm: [u128; 16],
+    /// XMM0 to XMM7 (to XMM15 in 64-bit mode), least significant byte first: as they lie in memory, whatever
+    /// their elements are.
+    pub xmm: [[u8; 16]; 16],
     /// Control and status.
     pub mxcsr: u32,
 }
@@ -17,6 +19,6 @@ pub const MXCSR_MASK: u32 = 0xFFFF;
 
 impl Default for Simd {
     fn default() -> Self {
-        Simd { xmm: [0; 16], mxcsr: 0x1F80 }
+        Simd { xmm: [[0; 16]; 16], mxcsr: 0x1F80 }
     }
 }

@@ -35,7 +35,7 @@ fn changed() -> CpuState {
     s.msr.mcg_status = 1;
     s.x87.significand[3] = 9;
     s.x87.top = 5;
-    s.simd.xmm[7] = 1 << 127;
+    s.simd.xmm[7][15] = 0x80;
     s.simd.mxcsr = 0x1FBF;
     (s.halted, s.shutdown, s.interrupt_shadow, s.debug_shadow) = (true, true, true, true);
     (s.nmi_blocked, s.nmi_pending, s.reset_pending, s.pause_pending) = (true, true, true, true);

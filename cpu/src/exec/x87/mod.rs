@@ -93,7 +93,7 @@ impl Cpu {
     /// What every waiting instruction does first. `false` means that the processor waits for an interrupt and will
     /// come back to the instruction.
     #[inline(always)]
-    fn x87_ready(&mut self, biu: &mut Biu, insn: &Insn) -> Outcome<bool> {
+    pub(super) fn x87_ready(&mut self, biu: &mut Biu, insn: &Insn) -> Outcome<bool> {
         self.x87_available()?;
         if self.x87.error_pending() { self.report_x87_error(biu, insn) } else { Ok(true) }
     }

@@ -373,13 +373,13 @@ fn fxsave_and_fxrstor() {
     const FXRSTOR: [u8; 5] = [0x0F, 0xAE, 0x0E, 0x00, 0x04];
     let mut m = Machine::new();
     after_a_division(&mut m);
-    m.cpu.simd.xmm[7] = 0x0123_4567_89AB_CDEF_0011_2233_4455_6677;
+    m.cpu.simd.xmm[7] = 0x0123_4567_89AB_CDEF_0011_2233_4455_6677u128.to_le_bytes();
     m.cpu.simd.mxcsr = 0x1FA5;
     m.run(&FXSAVE);
     assert_eq!(m.words(0x400), [0x37F, 0x3220, 0x00C0, 0x0036, 0x0006, 0, 0x0800, 0]);
     assert_eq!(m.doublewords(0x410), [0x10, 0x2000, 0x1FA5, 0xFFFF]);
     assert_eq!(m.bytes(0x420), m.cpu.x87.st(0).to_bytes());
-    assert_eq!(u128::from_le_bytes(m.bytes(0x400 + 160 + 7 * 16)), m.cpu.simd.xmm[7]);
+    assert_eq!(m.bytes(0x400 + 160 + 7 * 16), m.cpu.simd.xmm[7]);
 
     let (x87, simd) = (m.cpu.x87, m.cpu.simd);
     m.cpu.x87 = Default::default();

@@ -94,8 +94,13 @@ fn fast_path_differs_from_the_exact_one_in_pe_alone() {
     let mut left_out = 0;
     for _ in 0..100_000 {
         let (a, b) = (random.double(), random.double());
-        let operations: [fn(F64, F64, &mut Env) -> F64; 5] =
-            [sse::add, sse::sub, sse::mul, sse::div, |a, _, env| sse::sqrt(a, env)];
+        let operations: [fn(F64, F64, &mut Env) -> F64; 5] = [
+            sse::apply::<sse::Add, _>,
+            sse::apply::<sse::Sub, _>,
+            sse::apply::<sse::Mul, _>,
+            sse::apply::<sse::Div, _>,
+            sse::apply::<sse::Sqrt, _>,
+        ];
         for operation in operations {
             let (mut exact, mut fast) = (Env::from_mxcsr(MXCSR), Env::from_mxcsr(MXCSR | 0x20));
             assert_eq!(operation(a, b, &mut exact), operation(a, b, &mut fast));
