@@ -5,6 +5,7 @@ mod debug;
 mod delivery;
 mod far;
 mod flags;
+mod hostile;
 mod io;
 mod iret;
 mod kit;

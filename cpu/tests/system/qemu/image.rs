@@ -357,7 +357,19 @@ fn common() -> Vec<u8> {
         a.mov(eax, sel::DATA0 as u32)?;
         a.mov(ds, eax)?;
         a.mov(es, eax)?;
+        // On a 16-bit stack the upper half of ESP means nothing.
         a.mov(ebp, esp)?;
+        a.mov(edi, esp)?;
+        a.mov(eax, ss)?;
+        a.lar(eax, eax)?;
+        a.test(eax, 0x40_0000)?;
+        let mut wide = a.create_label();
+        a.jnz(wide)?;
+        a.movzx(ebp, bp)?;
+        a.set_label(&mut wide)?;
+        a.mov(eax, sel::DATA0 as u32)?;
+        a.mov(ss, eax)?;
+        a.mov(esp, ebp)?;
         // QEMU never sets EXT in error codes.
         let mut no_selector = a.create_label();
         a.mov(eax, dword_ptr(ebp + 48))?;
@@ -386,6 +398,8 @@ fn common() -> Vec<u8> {
             }
             show(a, dword_ptr(ebp + n * 4))?;
         }
+        a.mov(eax, edi)?;
+        a.call(PRINT as u64)?;
         // The outer stack is there for outer code and virtual-8086 mode.
         let mut same = a.create_label();
         let mut outer = a.create_label();

@@ -6,6 +6,7 @@
 mod image;
 mod modes;
 mod protection;
+mod widths;
 
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_cpu::cpu::Cpu;
@@ -104,7 +105,7 @@ fn output_within(mut child: Child, most: Duration) -> String {
 }
 
 /// What a line holds.
-const FIELDS: &str = "vector error EIP CS EFLAGS EAX ECX EDX EBX ESI EDI GS FS ES DS [ESP SS] CR0 CR2 DR6 TR LDTR \
+const FIELDS: &str = "vector error EIP CS EFLAGS EAX ECX EDX EBX ESI EDI GS FS ES DS ESP [ESP SS] CR0 CR2 DR6 TR LDTR \
     PDE PTE PAE-PDE PAE-PTE, sums of GDT LDT TSS TSS32 TSS16";
 
 /// Runs the cases in both, and gives how they differ.
