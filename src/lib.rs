@@ -7,4 +7,5 @@
 
 pub use idem86_cpu as cpu;
 pub use idem86_devices as devices;
+pub use idem86_firmware as firmware;
 pub use idem86_machine as machine;

@@ -6,4 +6,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod kernel_rom;
+pub mod loader;
 pub mod platform;

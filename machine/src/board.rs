@@ -46,7 +46,7 @@ mod irq {
 }
 
 /// The port at which our firmware calls its services. No PC has a device there.
-pub const FIRMWARE_TRAP: u16 = 0xEA;
+pub const FIRMWARE_TRAP: u8 = 0xEA;
 
 /// What the local APIC's timer counts: the front side bus of a Pentium III.
 const APIC_BUS: Frequency = Frequency::ratio(100_000_000, 1);
@@ -163,6 +163,7 @@ impl Board {
         ports.put(PortDevice::Port92, Port92::PORTS);
         ports.put(PortDevice::DebugConsole, DebugConsole::PORTS);
         ports.put(PortDevice::FwCfg, FwCfg::PORTS);
+        ports.put(PortDevice::FirmwareTrap, &[PortRange::new(FIRMWARE_TRAP as u16, 1, 0)]);
         ports.put(PortDevice::Pci, Pci::PORTS);
         let mut pci = Pci::new(std::array::from_fn(|n| line(n as u8)));
         let display = standard_vga(VRAM_SIZE as u32, None, None);

@@ -6,6 +6,7 @@ use crate::memmap::{BIOS_MAX, RAM_MAX};
 use idem86_devices::backend::Medium;
 use idem86_devices::rtc::CivilDateTime;
 use idem86_devices::uart::Pace;
+use idem86_firmware::loader::Loaded;
 
 /// A device in an IDE place.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub floppies: [Option<Box<dyn Medium>>; 2],
     /// Primary master and slave, secondary master and slave.
     pub ide: [Option<IdeDrive>; 4],
+    /// A kernel to start instead of booting from a drive.
+    pub kernel: Option<Loaded>,
     /// What to boot from, up to three devices in the order in which they are tried.
     pub boot: Vec<BootDevice>,
     /// Where guest time comes from.
@@ -58,6 +61,7 @@ impl Config {
             vga_bios: None,
             floppies: [const { None }; 2],
             ide: [const { None }; 4],
+            kernel: None,
             boot: vec![BootDevice::Floppy, BootDevice::Disk, BootDevice::Cdrom],
             clock: ClockKind::Virtual,
             start: CivilDateTime::from_unix_seconds(946_684_800),

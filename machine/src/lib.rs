@@ -9,6 +9,7 @@ pub mod config;
 pub mod flat;
 pub mod guest_memory;
 pub mod image;
+mod kernel;
 pub mod keyboard;
 pub mod machine;
 pub mod memmap;

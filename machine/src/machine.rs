@@ -1,10 +1,11 @@
 //! The machine: processor, board and memory, and the loop that runs them in common guest time.
 
-use crate::board::Board;
+use crate::board::{Board, FIRMWARE_TRAP};
 use crate::clock::{Clock, ClockKind};
 use crate::cmos::{self, Setup};
 use crate::config::{Config, ConfigError, Firmware, IdeDrive};
 use crate::guest_memory::GuestMemory;
+use crate::kernel;
 use crate::keyboard::KeyQueue;
 use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
 use idem86_cpu::bus::Work;
@@ -16,6 +17,8 @@ use idem86_devices::floppy::{DriveType, Format};
 use idem86_devices::fw_cfg::Key;
 use idem86_devices::ide::{ChannelId, Identity, Slot};
 use idem86_devices::time::{GuestDuration, GuestTime};
+use idem86_firmware::kernel_rom;
+use idem86_firmware::loader::Loaded;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -60,8 +63,12 @@ pub struct Machine {
     /// RAM and ROMs; see [`MemoryMap`].
     slab: Vec<u8>,
     reboot: bool,
+    kernel: Option<Loaded>,
     counters: Counters,
 }
+
+/// Where the ROM that starts a kernel lies in the low ROM space: at D0000h, where a BIOS looks for option ROMs.
+const KERNEL_ROM: usize = 0x1_0000;
 
 /// The places of IDE drives, in the order of the letters a to d.
 const IDE_SLOTS: [(&str, Slot); 4] = [
@@ -134,14 +141,23 @@ impl Machine {
             keyboard: KeyQueue::default(),
             slab,
             reboot: config.reboot,
+            kernel: config.kernel,
             counters: Counters::default(),
         };
         cmos::write(&mut machine.board.rtc, &setup);
-        let fw_cfg = &mut machine.board.fw_cfg;
+        let (fw_cfg, slab) = (&mut machine.board.fw_cfg, &mut machine.slab);
         fw_cfg.set(Key::RAM_SIZE, config.memory.to_le_bytes());
         fw_cfg.set(Key::PROCESSORS, 1u16.to_le_bytes());
         fw_cfg.set(Key::MAXIMUM_PROCESSORS, 1u16.to_le_bytes());
         fw_cfg.set(Key::IRQ0_OVERRIDE, [1]);
+        if machine.kernel.is_some() {
+            let rom = kernel_rom::image(FIRMWARE_TRAP);
+            slab[low + KERNEL_ROM..][..rom.len()].copy_from_slice(&rom);
+            // SeaBIOS takes option ROMs and the order of boot devices from here.
+            let fits = "few files in a new directory";
+            fw_cfg.set_file("genroms/idem86-kernel.rom", rom).expect(fits);
+            fw_cfg.set_file("bootorder", "/rom@genroms/idem86-kernel.rom\0").expect(fits);
+        }
         if let Some(rom) = config.vga_bios {
             // SeaBIOS clears the ROM area and loads the ROM of a PCI device from here.
             fw_cfg.set_file("pci1234,1111.rom", rom).expect("the first file of a new directory");
@@ -180,6 +196,9 @@ impl Machine {
             let budget = self.board.clock.budget(self.cpu.work(), deadline);
             match self.enter(budget) {
                 Stop::Budget | Stop::Pause => {
+                    if std::mem::take(&mut self.board.signals.firmware) {
+                        self.call_firmware();
+                    }
                     if let Some(status) = self.board.debug_exit.exit_status() {
                         return Outcome::Exit(status);
                     }
@@ -231,6 +250,16 @@ impl Machine {
         self.board.run_dma(&mut memory, now);
         self.board.advance(now);
         self.keyboard.feed(&mut self.board.ps2, now);
+    }
+
+    /// The firmware asks for a service.
+    fn call_firmware(&mut self) {
+        if let Some(loaded) = &self.kernel
+            && self.cpu.real_mode()
+        {
+            let map = self.board.memory.clone();
+            kernel::start(loaded, &mut GuestMemory { slab: &mut self.slab, map: &map, cpu: &mut self.cpu });
+        }
     }
 
     /// The processor waits for an interrupt: lets time pass until the next event.

@@ -69,6 +69,24 @@ pub struct Run {
     #[arg(long, value_name = "FILE", help_heading = "Machine")]
     pub vga_bios: Option<PathBuf>,
 
+    /// Linux (bzImage) or multiboot kernel to start
+    #[arg(long, value_name = "FILE", help_heading = "Machine")]
+    pub kernel: Option<PathBuf>,
+
+    /// Initial RAM disk of the kernel (for a multiboot kernel its module)
+    #[arg(long, value_name = "FILE", help_heading = "Machine")]
+    pub initrd: Option<PathBuf>,
+
+    /// Command line of the kernel
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Machine"
+    )]
+    pub append: String,
+
     /// Size of guest memory: a number of bytes, or with suffix K, M or G
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,

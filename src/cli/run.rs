@@ -7,6 +7,7 @@ use super::{EXIT_TIMEOUT, Failure};
 use idem86::cpu::state::segment::SegReg;
 use idem86::devices::rtc::CivilDateTime;
 use idem86::devices::time::GuestDuration;
+use idem86::firmware::loader::{LoadError, Loaded, linux, multiboot};
 use idem86::machine::clock::ClockKind;
 use idem86::machine::config::{Config, Firmware, IdeDrive};
 use idem86::machine::image::detect::ImageKind;
@@ -15,7 +16,7 @@ use idem86::machine::machine::{Machine, Outcome};
 use idem86::machine::script::{Script, ScriptState};
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -247,6 +248,7 @@ fn config(args: &Run) -> Result<Config, Failure> {
     if let Some(Drive(options)) = &args.cdrom {
         insert_cdrom(&mut config, open(args, options, ImageKind::Cdrom)?)?;
     }
+    let mut kernels: Vec<&PathBuf> = args.kernel.iter().collect();
     for Drive(options) in &args.images {
         let kind = ImageKind::of(&options.path).map_err(|e| Failure::Usage(e.to_string()))?;
         match kind {
@@ -262,13 +264,33 @@ fn config(args: &Run) -> Result<Config, Failure> {
                     || Failure::Usage(format!("{}: both floppy drives are taken", options.path.display()));
                 *place.ok_or_else(taken)? = Some(open(args, options, kind)?);
             }
-            ImageKind::Linux | ImageKind::Multiboot => {
-                let what = format!("{}: this kind of image cannot be started yet", options.path.display());
-                return Err(Failure::Usage(what));
-            }
+            ImageKind::Linux | ImageKind::Multiboot => kernels.push(&options.path),
         }
     }
+    let mut kernels = kernels.into_iter();
+    config.kernel = kernels.next().map(|path| kernel(args, path)).transpose()?;
+    if let Some(path) = kernels.next() {
+        return Err(Failure::Usage(format!("{}: there is already another kernel", path.display())));
+    }
+    if config.kernel.is_none() && (args.initrd.is_some() || !args.append.is_empty()) {
+        return Err(Failure::Usage("--initrd and --append go with a kernel".into()));
+    }
     Ok(config)
+}
+
+/// Makes the kernel in the file at `path` ready to be started.
+fn kernel(args: &Run, path: &Path) -> Result<Loaded, Failure> {
+    let bytes = read(path)?;
+    let ramdisk = args.initrd.as_deref().map(read).transpose()?;
+    let ramdisk = ramdisk.as_deref();
+    let loaded = match linux::load(&bytes, ramdisk, &args.append, args.memory) {
+        Err(LoadError::NotOne(_)) => match multiboot::load(&bytes, ramdisk, &args.append, args.memory) {
+            Err(LoadError::NotOne(_)) => Err(LoadError::NotOne("Linux kernel (bzImage) or multiboot kernel")),
+            other => other,
+        },
+        other => other,
+    };
+    loaded.map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
 }
 
 /// Puts a disc into the first free place, beginning with the secondary master, where CD-ROM drives usually are.
