@@ -30,7 +30,7 @@ const CASE_BYTES: u32 = 0x200;
 pub const MOST: usize = ((CODE - CASES) / CASE_BYTES) as usize - 1;
 /// The code that is run; it is at level 0, 3 or in virtual-8086 mode.
 const CODE: u32 = PAYLOAD + 0x3_0000;
-const CODE_BYTES: u32 = 0x40;
+const CODE_BYTES: u32 = 0x60;
 /// Where to go on after a case.
 const RESUME: u32 = 0x500;
 /// The stack of the harness between cases.

@@ -3,10 +3,14 @@
 use super::compare;
 use super::image::{Case, LANDING, Mode};
 use super::protection::far;
+use crate::hostile::Random;
 use crate::kit::{gate, place, rights, segment, sel};
 use iced_x86::Code;
 use iced_x86::code_asm::*;
 use idem86_cpu::state::eflags::bit;
+
+/// How many random cases there are.
+const SEEDS: usize = 3000;
 
 /// A stack pointer whose upper half a 16-bit stack must ignore and keep.
 const HIGH: u32 = 0xABCD_0000;
@@ -144,4 +148,116 @@ fn calls_between_widths() {
         }
     }
     compare("widths-calls", &cases);
+}
+
+/// What a random case may load or go to: accessed, without limits, and present where QEMU would take #TS or #NP for
+/// #SS.
+fn random_descriptor(r: &mut Random) -> u64 {
+    let dpl = r.pick(&[0, rights::DPL1, rights::DPL3, rights::DPL3]);
+    let size = r.pick(&[0xC000, 0x8000, 0xC000]);
+    let kind = r.pick(&[0x91, 0x93, 0x93, 0x99, 0x9B, 0x9B, 0x9D, 0x9F, 0x1B, 0x11, 0x82]);
+    match r.below(4) {
+        0 => {
+            let to = r.pick(&[sel::CODE0, sel::CODE1, sel::CODE3, sel::CONFORMING3, sel::FREE2]);
+            gate(to | r.below(4) as u16, LANDING, r.pick(&[0x84, 0x8C]) | dpl, r.below(4) as u8)
+        }
+        _ => segment(0, 0xF_FFFF, size | kind | dpl),
+    }
+}
+
+fn random_selector(r: &mut Random) -> u16 {
+    const ALL: [u16; 14] = [
+        0,
+        sel::CODE0,
+        sel::DATA0,
+        sel::CODE1,
+        sel::DATA1,
+        sel::CODE3,
+        sel::DATA3,
+        sel::FREE,
+        sel::FREE2,
+        sel::FREE3,
+        sel::CONFORMING3,
+        sel::LOCAL,
+        sel::OUTSIDE,
+        sel::LDT,
+    ];
+    r.pick(&ALL) & !3 | r.below(4) as u16
+}
+
+/// One random instruction, or a few that belong together.
+fn random_code(r: &mut Random, a: &mut CodeAssembler) -> Result<(), iced_x86::IcedError> {
+    let s = random_selector(r) as u32;
+    match r.below(14) {
+        0 => {
+            a.mov(eax, s)?;
+            a.mov(r.pick(&[ds, es, fs, gs, ss]), eax)
+        }
+        1 => {
+            a.push(s as i32)?;
+            a.pop(r.pick(&[ds, es, fs, gs, ss]))
+        }
+        2 => {
+            a.mov(eax, s)?;
+            a.lsl(ecx, eax)
+        }
+        3 => {
+            a.mov(eax, s)?;
+            a.verr(ax)?;
+            a.setz(cl)?;
+            a.verw(ax)
+        }
+        4 => a.add_instruction(far(r.pick(&[Code::Jmp_ptr1632, Code::Jmp_ptr1616]), s as u16, LANDING)),
+        5 => a.add_instruction(far(r.pick(&[Code::Call_ptr1632, Code::Call_ptr1616]), s as u16, LANDING)),
+        6 | 7 => {
+            let iret = r.below(2) == 0;
+            a.push(random_selector(r) as i32)?;
+            a.push(0xB800)?;
+            if iret {
+                // Neither TF nor virtual-8086 mode nor a nested task; and QEMU never loads VIF and VIP.
+                let flags = bit::DEFINED & !(bit::VM | bit::TF | bit::NT | bit::VIF | bit::VIP);
+                a.push((r.next() as u32 & flags) as i32)?;
+            }
+            a.push(s as i32)?;
+            a.push(LANDING as i32)?;
+            if iret { a.iretd() } else { a.retf() }
+        }
+        8 => a.int(r.pick(&[0x10, 0x11, 3, 0x40])),
+        9 => {
+            a.push((r.next() as u32 & bit::DEFINED & !(bit::TF | bit::NT)) as i32)?;
+            a.popfd()?;
+            a.pushfd()?;
+            a.pop(ecx)
+        }
+        10 => {
+            a.mov(eax, s)?;
+            a.mov(ecx, random_selector(r) as u32)?;
+            a.arpl(ax, cx)
+        }
+        11 => a.cli(),
+        12 => a.in_(al, 0x80),
+        _ => a.mov(edx, r.pick(&[ds, es, fs, gs, ss, cs])),
+    }
+}
+
+#[test]
+fn protection_at_random() {
+    let mut r = Random(0x5EED);
+    let mut cases = Vec::new();
+    for n in 0..SEEDS {
+        let mode = r.pick(&[Mode::Level(0), Mode::Level(1), Mode::Level(3), Mode::Level(3)]);
+        let count = 1 + r.below(3);
+        let mut case =
+            Case::new(&format!("random {n}"), mode, |a| (0..count).try_for_each(|_| random_code(&mut r, a)));
+        for s in [sel::FREE, sel::FREE2, sel::FREE3] {
+            case = case.descriptor(s, random_descriptor(&mut r));
+        }
+        for v in [0x10, 0x11] {
+            let to = random_selector(&mut r);
+            let access = r.pick(&[0x86, 0x87, 0x8E, 0x8F]) | r.pick(&[0, rights::DPL1, rights::DPL3]);
+            case = case.gate(v, gate(to, LANDING, access, 0));
+        }
+        cases.push(case.flags((r.below(4) as u32) << 12).landing());
+    }
+    compare("random", &cases);
 }
