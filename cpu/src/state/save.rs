@@ -45,41 +45,72 @@ impl SegmentState {
     }
 }
 
-/// Everything that a processor is at an instruction boundary. The fields are those of [`Cpu`].
+/// Everything that a processor is at an instruction boundary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct CpuState {
+    /// General registers, RAX to R15; without 64-bit mode the upper halves and R8 to R15 are zero.
     pub gpr: [u64; 16],
+    /// EIP.
     pub rip: u64,
+    /// EFLAGS, with bit 1 set.
     pub eflags: u32,
+    /// ES, CS, SS, DS, FS, GS.
     pub seg: [SegmentState; 6],
+    /// LDTR.
     pub ldtr: SegmentState,
+    /// TR: a busy TSS.
     pub tr: SegmentState,
+    /// GDTR.
     pub gdtr: TableRegister,
+    /// IDTR.
     pub idtr: TableRegister,
+    /// Current privilege level.
     pub cpl: u8,
+    /// CR0.
     pub cr0: u32,
+    /// CR2.
     pub cr2: u64,
+    /// CR3.
     pub cr3: u64,
+    /// CR4.
     pub cr4: u32,
+    /// IA32_EFER.
     pub efer: u64,
+    /// The page-directory-pointer entries as loaded.
     pub pdpte: [u64; 4],
+    /// DR0 to DR3.
     pub dr: [u64; 4],
+    /// DR6.
     pub dr6: u32,
+    /// DR7.
     pub dr7: u32,
+    /// Model-specific registers.
     pub msr: Msrs,
+    /// The x87 unit.
     pub x87: X87,
+    /// XMM registers and MXCSR.
     pub simd: Simd,
+    /// HLT: waiting for an interrupt.
     pub halted: bool,
+    /// After a triple fault.
     pub shutdown: bool,
+    /// No interrupt before the next instruction.
     pub interrupt_shadow: bool,
+    /// No debug trap before the next instruction.
     pub debug_shadow: bool,
+    /// NMIs wait for IRET.
     pub nmi_blocked: bool,
+    /// An NMI is waiting.
     pub nmi_pending: bool,
+    /// RESET was sampled and not yet reported.
     pub reset_pending: bool,
+    /// A pause was sampled and not yet reported.
     pub pause_pending: bool,
+    /// DR6 bits of debug traps to come.
     pub pending_debug: u32,
+    /// The last instruction was a repeated string instruction with iterations left.
     pub repeat_suspended: bool,
+    /// Work retired since the processor was built.
     pub retired: Work,
 }
 
