@@ -209,11 +209,15 @@ impl Cpu {
             }
         }
         let block = match found {
-            Found::Uncached(insn) => return Ok(self.run_insns(biu, &[insn], insn.length as u64)),
+            Found::Uncached(insn) => {
+                self.fetch_each_iteration();
+                return Ok(self.run_insns(biu, &[insn], insn.length as u64));
+            }
             Found::Block(id) => *blocks.block(id),
         };
-        if block.spans.is_none() {
-            blocks.link(key, self.epoch, block.run);
+        match block.spans {
+            None => blocks.link(key, self.epoch, block.run),
+            Some(_) => self.fetch_each_iteration(),
         }
         let limit = self.seg[SegReg::Cs as usize].limit as u64;
         let most = (self.budget_end - self.retired) as usize;
@@ -223,6 +227,12 @@ impl Cpu {
             Some(end) => Ok(self.run_insns(biu, &insns[..fitting], end.offset as u64)),
             None => Err(Fault::GP0),
         }
+    }
+
+    /// Ends the run of a repeated instruction after one iteration: where writes to its bytes are not traced, they are
+    /// looked at before the next.
+    fn fetch_each_iteration(&mut self) {
+        self.budget_end = self.retired + 1;
     }
 
     /// Finds or decodes the block at `linear`, which is CS:EIP.

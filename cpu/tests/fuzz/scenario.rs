@@ -28,6 +28,22 @@ mod place {
     pub const CODE_BYTES: u32 = 0x400;
 }
 
+/// Selectors of descriptors that are as they should be.
+mod select {
+    pub const LDT: u16 = 0x08;
+    pub const TSS: u16 = 0x10;
+    /// 16-bit code with its base at the code.
+    pub const CODE16: u16 = 0x18;
+    /// Flat code of a privilege level.
+    pub fn code(level: u8) -> u16 {
+        (0x20 + 0x10 * level as u16) | level as u16
+    }
+    /// Flat data of a privilege level.
+    pub fn data(level: u8) -> u16 {
+        code(level) + 8
+    }
+}
+
 /// The mode that a scenario starts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -44,7 +60,12 @@ pub struct Scenario {
     pub cpu: Cpu,
     pub ram: Vec<Cell<u8>>,
     pub world: World,
+    /// What translations depended on at the beginning, if the guest cannot reach its paging structures.
+    closed: Option<Translations>,
 }
+
+/// What translations depend on: CR3, CR4, IA32_EFER, and the paging structures without accessed and dirty bits.
+type Translations = (u64, u32, u64, Vec<u8>);
 
 impl Clone for Scenario {
     /// The processor is built anew from its saved state: with cold caches.
@@ -52,7 +73,7 @@ impl Clone for Scenario {
         let mut cpu = Cpu::new();
         let state = self.cpu.save();
         cpu.restore(&state).unwrap_or_else(|error| panic!("{error}: {state:x?}"));
-        Scenario { cpu, ram: self.ram.clone(), world: self.world.clone() }
+        Scenario { cpu, ram: self.ram.clone(), world: self.world.clone(), closed: self.closed.clone() }
     }
 }
 
@@ -72,17 +93,41 @@ impl Scenario {
     /// The scenario that `entropy` describes, in `mode`.
     pub fn new(mode: Mode, entropy: &mut Entropy) -> Scenario {
         let world = World::new(entropy.u64(), if entropy.one_in(2) { entropy.u8() / 2 } else { 0 });
-        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world };
+        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world, closed: None };
         s.put_tables(entropy);
-        s.put_paging(mode == Mode::PagedPae, entropy);
-        let state = s.state(mode, entropy);
-        // What is impossible is refused; then it starts as after a reset.
-        if s.cpu.restore(&state).is_err() {
-            let after_reset = s.cpu.save();
-            assert_eq!(after_reset, Cpu::new().save(), "a refused state changes nothing");
-        }
+        let closed = entropy.one_in(2);
+        s.put_paging(mode == Mode::PagedPae, closed, entropy);
+        s.closed = closed.then(|| s.translations());
+        s.start(mode, entropy);
         s.put_code(entropy);
         s
+    }
+
+    /// Gives the processor new registers.
+    fn start(&mut self, mode: Mode, entropy: &mut Entropy) {
+        let mut state = self.state(mode, entropy);
+        if self.closed.is_some() {
+            state.pdpte = [place::PAGING as u64 | 1; 4];
+        }
+        let before = self.cpu.save();
+        // What is impossible is refused; then it goes on as it was.
+        if self.cpu.restore(&state).is_err() {
+            assert_eq!(self.cpu.save(), before, "a refused state changes nothing");
+        }
+        if let Some((.., paging)) = &self.closed {
+            let now = self.translations();
+            self.closed = (now.3 == *paging).then_some(now);
+        }
+    }
+
+    fn translations(&self) -> Translations {
+        let entry_size = if self.cpu.cr4 & cr4::PAE != 0 { 8 } else { 4 };
+        let structures = place::PAGING as usize..(place::PAGING + place::PAGING_PAGES * 0x1000) as usize;
+        let without_history = |(n, cell): (usize, &Cell<u8>)| {
+            if n % entry_size == 0 { cell.get() & !0x60 } else { cell.get() }
+        };
+        let bytes = self.ram[structures].iter().enumerate().map(without_history).collect();
+        (self.cpu.cr3, self.cpu.cr4, self.cpu.efer, bytes)
     }
 
     fn put(&mut self, at: u32, bytes: &[u8]) {
@@ -100,8 +145,27 @@ impl Scenario {
             let descriptor = descriptor(e);
             self.put(place::GDT + n * 8, &descriptor.to_le_bytes());
         }
+        // What is needed for handlers to be entered, more often than not.
+        for (selector, descriptor) in [
+            (select::LDT, system_segment(0x82, place::LDT, 0x7F)),
+            (select::TSS, system_segment(0x8B, place::TSS32, 0xFF)),
+            (select::CODE16, 0x0000_9B01_0000_FFFF),
+        ] {
+            self.put(place::GDT + selector as u32, &descriptor.to_le_bytes());
+        }
+        for level in 0..4 {
+            let flat = 0x00CF_9300_0000_FFFF | (level as u64) << 45;
+            let at = place::GDT + (select::code(level) & !7) as u32;
+            self.put(at, &(flat | 8 << 40).to_le_bytes());
+            self.put(at + 8, &flat.to_le_bytes());
+        }
         for n in 0..64 {
-            let gate = if e.one_in(8) { descriptor(e) } else { gate(e) };
+            // Exceptions are mostly handled.
+            let gate = match e.below(if n < 20 { 32 } else { 8 }) {
+                0 => descriptor(e),
+                1 => gate(e),
+                _ => handler(e),
+            };
             self.put(place::IDT + n * 8, &gate.to_le_bytes());
         }
         for n in 0..16 {
@@ -114,29 +178,40 @@ impl Scenario {
                 self.put(at + n * 4, &v.to_le_bytes());
             }
         }
+        for level in 0..3 {
+            let (stack, selector) = (LOW_RAM as u32 - 0x1000 * (1 + level as u32), select::data(level));
+            self.put(place::TSS32 + 4 + 8 * level as u32, &stack.to_le_bytes());
+            self.put(place::TSS32 + 8 + 8 * level as u32, &selector.to_le_bytes());
+            self.put(place::TSS16 + 2 + 4 * level as u32, &0xF000u16.to_le_bytes());
+            self.put(place::TSS16 + 4 + 4 * level as u32, &selector.to_le_bytes());
+        }
     }
 
-    fn put_paging(&mut self, pae: bool, e: &mut Entropy) {
-        let end = place::PAGING + place::PAGING_PAGES * 0x1000;
-        let mut at = place::PAGING;
-        // Most entries of a table are alike; a pattern of sixteen is repeated.
-        while at < end {
+    /// Four pages of paging structures. If they are to be closed, the first is the directory and the others are
+    /// tables that lead to low memory except there; else everything leads anywhere.
+    fn put_paging(&mut self, pae: bool, closed: bool, e: &mut Entropy) {
+        let entry_size = if pae { 8 } else { 4 };
+        for page in 0..place::PAGING_PAGES {
+            // Most entries of a table are alike; a pattern of sixteen is repeated.
             let pattern: Vec<u64> = (0..16).map(|_| page_entry(e)).collect();
-            for n in 0..512 {
-                let entry = match pattern[n % 16] {
-                    // Mapped to itself, more or less.
-                    v if v & 0x800 != 0 => v & !0xF_F000 | (n as u64) << 12,
-                    v => v,
+            for n in 0..0x1000 / entry_size {
+                let own = place::PAGING >> 12..(place::PAGING >> 12) + place::PAGING_PAGES;
+                let entry = match (pattern[n as usize % 16], closed) {
+                    (v, true) if page == 0 => {
+                        v & 7 | if n == 0 { 7 } else { 0 } | (place::PAGING + 0x1000 * (1 + n % 3)) as u64
+                    }
+                    (_, true) if own.contains(&n) => 0,
+                    // System tables, code and stacks are there.
+                    (v, true) if matches!(n, 0..5 | 0x10..0x12 | 0x3C..0x40) => {
+                        v & 0x164 | 3 | (n as u64) << 12
+                    }
+                    (v, true) => v & 0x167 | (n as u64) << 12,
+                    (v, false) if v & IDENTITY != 0 => v & 0xFFF | (n as u64) << 12,
+                    (v, false) => v,
                 };
-                let bytes = entry.to_le_bytes();
-                if pae {
-                    self.put(at + n as u32 * 8, &bytes);
-                } else {
-                    self.put(at + n as u32 * 8, &bytes[..4]);
-                    self.put(at + n as u32 * 8 + 4, &bytes[..4]);
-                }
+                let at = place::PAGING + page * 0x1000 + n * entry_size;
+                self.put(at, &entry.to_le_bytes()[..entry_size as usize]);
             }
-            at += 0x1000;
         }
     }
 
@@ -155,6 +230,9 @@ impl Scenario {
         for r in &mut s.gpr[..8] {
             *r = address(e) as u64;
         }
+        if !e.one_in(4) {
+            s.gpr[4] = LOW_RAM - 0x100;
+        }
         let paged = matches!(mode, Mode::Paged32 | Mode::PagedPae) || mode != Mode::Real && e.one_in(4);
         let pae = mode == Mode::PagedPae;
         s.eflags = e.u32() & bit::DEFINED & !(bit::VM | bit::TF | bit::RF) | bit::ONE;
@@ -169,19 +247,24 @@ impl Scenario {
         s.cr3 = place::PAGING as u64;
         s.pdpte = [1, 1, 1, 1].map(|p| (place::PAGING + 0x1000 * e.below(4)) as u64 | p);
         let table = |base: u32, limit| TableRegister { base: base as u64, limit };
-        s.gdtr = table(place::GDT, e.pick(&[0x1FF, 0x1FF, 0x0F, 0xFFFF]));
-        s.idtr = table(place::IDT, e.pick(&[0x1FF, 0x1FF, 0x0F, 0xFFFF]));
-        if e.one_in(8) {
+        let mut limit = || if e.one_in(16) { 0x0F } else { 0x1FF };
+        s.gdtr = table(place::GDT, limit());
+        s.idtr = table(place::IDT, limit());
+        if e.one_in(32) {
             s.gdtr.base = e.u32() as u64;
         }
-        s.ldtr =
-            SegmentState { access: AccessRights(0x82), base: place::LDT as u64, limit: 0x7F, selector: 8 };
-        let tss = if e.one_in(4) { (0x83, place::TSS16) } else { (0x8B, place::TSS32) };
+        s.ldtr = SegmentState {
+            access: AccessRights(0x82),
+            base: place::LDT as u64,
+            limit: 0x7F,
+            selector: select::LDT,
+        };
+        let tss = if e.one_in(8) { (0x83, place::TSS16) } else { (0x8B, place::TSS32) };
         s.tr = SegmentState {
             access: AccessRights(tss.0),
             base: tss.1 as u64,
-            limit: e.pick(&[0x67, 0xFF, 0x2B, 0xFFFF]),
-            selector: 0x10,
+            limit: if e.one_in(16) { 0x2B } else { e.pick(&[0x67, 0xFF, 0xFFFF]) },
+            selector: select::TSS,
         };
         if e.one_in(4) {
             s.dr = [0; 4].map(|_| address(e) as u64);
@@ -228,12 +311,12 @@ impl Scenario {
                 let limit = if wide == 0 { 0xFFFF } else { e.pick(&[0xFFFF_FFFF, 0xFFFF_FFFF, 0xF_FFFF]) };
                 let base = if wide == 0 { place::CODE as u64 } else { 0 };
                 s.seg = std::array::from_fn(|n| SegmentState {
-                    selector: ((n as u16 + 2) * 8) | s.cpl as u16,
+                    selector: if n == 1 { select::code(s.cpl) } else { select::data(s.cpl) },
                     access: AccessRights(if n == 1 { 0x9B } else { 0x93 } | dpl | wide),
                     limit,
                     base,
                 });
-                if e.one_in(4) {
+                if e.one_in(8) {
                     let n = e.below(6) as usize;
                     s.seg[n].access = AccessRights(e.u16() & 0xF0FF);
                     s.seg[n].limit = e.u32();
@@ -271,10 +354,11 @@ impl Scenario {
         (self.cpu.save(), self.ram.iter().map(Cell::get).collect())
     }
 
-    /// Whether what the guest sees may depend on what is cached: with paging, a translation that was not
+    /// Whether what the guest sees may depend on what is cached: with paging, a translation that was changed and not
     /// invalidated may be used or not.
     fn can_see_caches(&self) -> bool {
         self.cpu.cr0 & cr0::PG != 0
+            && self.closed.as_ref().is_none_or(|closed| *closed != self.translations())
     }
 
     /// Somebody else writes memory: direct memory access into code.
@@ -307,7 +391,7 @@ fn descriptor(e: &mut Entropy) -> u64 {
         2 => {
             // A task-state segment or local descriptor table.
             let (kind, base) = e.pick(&[(0x89, place::TSS32), (0x81, place::TSS16), (0x82, place::LDT)]);
-            e.pick(&[0x67u64, 0xFF, 0x2B]) | (base as u64) << 16 | (kind as u64) << 40
+            system_segment(kind, base, e.pick(&[0x67, 0xFF, 0x2B]))
         }
         _ => {
             // A flat segment: code or data of any type, level and size.
@@ -317,13 +401,34 @@ fn descriptor(e: &mut Entropy) -> u64 {
     }
 }
 
+/// A task-state segment or local descriptor table.
+fn system_segment(kind: u8, base: u32, limit: u16) -> u64 {
+    limit as u64 | (base as u64) << 16 | (kind as u64) << 40
+}
+
 /// A gate to some code.
 fn gate(e: &mut Entropy) -> u64 {
-    let kind = e.pick(&[0x8Eu64, 0x8F, 0xEE, 0x86, 0x87, 0x8C, 0xEC, 0x84, 0x85]);
-    let offset = (place::CODE + e.u16() as u32 % place::CODE_BYTES) as u64;
-    let selector = (e.below(64) as u64 * 8) | e.below(4) as u64;
-    offset & 0xFFFF | selector << 16 | (e.below(4) as u64) << 32 | kind << 40 | (offset >> 16) << 48
+    let kind = e.pick(&[0x8E, 0x8F, 0xEE, 0x86, 0x87, 0x8C, 0xEC, 0x84, 0x85]);
+    let selector = (e.below(64) as u16 * 8) | e.below(4) as u16;
+    gate_to(selector, place::CODE + e.u16() as u32 % place::CODE_BYTES, kind) | (e.below(4) as u64) << 32
 }
+
+/// An interrupt or trap gate that can be entered.
+fn handler(e: &mut Entropy) -> u64 {
+    let offset = e.u16() as u32 % place::CODE_BYTES;
+    if e.one_in(4) {
+        return gate_to(select::CODE16, offset, e.pick(&[0x86, 0x87, 0xE7]));
+    }
+    gate_to(select::code(0), place::CODE + offset, e.pick(&[0x8E, 0x8F, 0xEE]))
+}
+
+fn gate_to(selector: u16, offset: u32, kind: u8) -> u64 {
+    let offset = offset as u64;
+    offset & 0xFFFF | (selector as u64) << 16 | (kind as u64) << 40 | (offset >> 16) << 48
+}
+
+/// In what [`page_entry`] gives, a bit that software may use: the entry is to lead where the linear address says.
+const IDENTITY: u64 = 0x800;
 
 /// An entry of a paging structure: often present, often pointing at one.
 fn page_entry(e: &mut Entropy) -> u64 {
@@ -332,8 +437,7 @@ fn page_entry(e: &mut Entropy) -> u64 {
         0 => e.u64(),
         1 => 0,
         2 | 3 => (place::PAGING + e.below(place::PAGING_PAGES) * 0x1000) as u64 | rights & !0x80,
-        // Bit 11 asks for the identity; see `put_paging`.
-        _ => 0x800 | rights & !0x80,
+        _ => IDENTITY | rights & !0x80,
     }
 }
 
@@ -481,8 +585,8 @@ pub fn check(mode: Mode, bytes: &[u8], work: Work) {
         {
             panic!("{ended:?}, but in runs of {slice} {again:?}; {}", difference(before, work / 3, slice));
         }
-        if let End::Stopped(Stop::Reset) = ended {
-            s.cpu.reset();
+        if let End::Stopped(_) = ended {
+            s.start(mode, &mut e);
         }
         s.write_from_outside(&mut e);
     }
