@@ -290,6 +290,15 @@ fn a_full_stack_at_the_same_level_is_a_stack_fault() {
 }
 
 #[test]
+fn room_on_the_stack_is_checked_before_the_entry_point() {
+    let mut k = Kit::protected(3);
+    k.set_descriptor(sel::FREE, segment(0, 0xFFF, 0x40FB));
+    k.set_gate(0x80, gate(sel::FREE, 0x1000, rights::INTERRUPT32 | rights::DPL3, 0));
+    k.cpu.gpr.set(gpr::SP, 11u32);
+    k.check("neither fits", stack_fault(0), |a| a.int(0x80));
+}
+
+#[test]
 fn descriptors_that_are_used_are_marked_accessed() {
     let mut k = Kit::protected(3);
     k.set_rights(sel::CODE0, |a| a & !rights::ACCESSED);
