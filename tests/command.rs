@@ -1,0 +1,110 @@
+//! The command as users meet it: what bad input gets, exit codes, flat images.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn idem86(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_idem86")).args(args).output().expect("the program starts")
+}
+
+/// A folder with a file of `bytes` in it.
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// Asserts that `args` are refused with exit code 2 and one line that names `path` and holds `reason`.
+fn refused(args: &[&str], path: &Path, reason: &str) {
+    let out = idem86(args);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{args:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
+    assert!(text.contains(&path.display().to_string()) && text.contains(reason), "{args:?}: {text}");
+}
+
+/// A BIOS image of the right size that halts at once, so that the machine itself is not what is refused.
+fn bios() -> (tempfile::TempDir, PathBuf) {
+    let mut image = vec![0xF4; 0x1_0000];
+    image[0xFFF0] = 0xF4;
+    file("bios.bin", &image)
+}
+
+#[test]
+fn images_that_cannot_be_used_are_refused_by_name_and_stay_as_they_are() {
+    let (_keep, bios) = bios();
+    let bios = bios.to_str().unwrap();
+    let run = |drive: &str, image: &Path| -> Vec<String> {
+        ["run", "--bios", bios, drive, image.to_str().unwrap()].map(String::from).to_vec()
+    };
+    let check = |drive: &str, image: &Path, reason: &str| {
+        let args = run(drive, image);
+        refused(&args.iter().map(String::as_str).collect::<Vec<_>>(), image, reason);
+    };
+    let folder = tempfile::tempdir().unwrap();
+    check("--hda", &folder.path().join("absent.img"), "No such file");
+    check("--hda", folder.path(), "not a regular file");
+    for (drive, bytes, reason) in [
+        ("--hda", &[][..], "empty"),
+        ("--hda", &[0; 1000], "512-byte sectors"),
+        ("--cdrom", &[0; 3000], "2048-byte sectors"),
+        ("--fda", &[0; 5120], "no floppy format"),
+    ] {
+        let (_keep, image) = file("image.img", bytes);
+        check(drive, &image, reason);
+        assert_eq!(std::fs::read(&image).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn images_of_no_known_kind_and_kernels_that_are_none_are_refused() {
+    let (_keep, bios) = bios();
+    let bios = bios.to_str().unwrap();
+    let (_keep, unknown) = file("unknown.img", &[1; 4096]);
+    refused(&["run", "--bios", bios, unknown.to_str().unwrap()], &unknown, "neither a floppy");
+    refused(&["run", "--bios", bios, "--kernel", unknown.to_str().unwrap()], &unknown, "not a Linux kernel");
+    let mut cut = vec![0; 1024];
+    cut[0x1FE..0x206].copy_from_slice(b"\x55\xAA\0\0HdrS");
+    cut[0x206..0x208].copy_from_slice(&0x20Au16.to_le_bytes());
+    let (_keep, cut) = file("cut", &cut);
+    refused(&["run", "--bios", bios, "--kernel", cut.to_str().unwrap()], &cut, "cut short");
+}
+
+#[test]
+fn an_image_that_somebody_writes_to_is_refused() {
+    let (_keep, bios) = bios();
+    let (_keep, image) = file("disk.img", &[0; 1024]);
+    let lock = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
+    lock.lock().unwrap();
+    let args = ["run", "--bios", bios.to_str().unwrap(), "--hda", image.to_str().unwrap()];
+    refused(&args, &image, "in use");
+}
+
+#[test]
+fn a_bios_of_an_impossible_size_is_refused() {
+    let (_keep, image) = file("bios.bin", &[0; 1000]);
+    let out = idem86(&["run", "--bios", image.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(text.contains("multiple of 64K"), "{text}");
+}
+
+#[test]
+fn a_flat_image_prints_and_ends_by_the_exit_port() {
+    // mov al,'A'; mov dx,3F8h; out dx,al; mov al,5; out F4h,al
+    let (_keep, image) = file("flat.bin", &[0xB0, b'A', 0xBA, 0xF8, 0x03, 0xEE, 0xB0, 5, 0xE6, 0xF4]);
+    let out = idem86(&["run", "--flat", image.to_str().unwrap()]);
+    assert_eq!((out.status.code(), out.stdout.as_slice()), (Some(5 << 1 | 1), &b"A"[..]));
+}
+
+#[test]
+fn the_timeout_and_a_machine_that_cannot_go_on_have_exit_codes_of_their_own() {
+    let (_keep, forever) = file("loop.bin", &[0xEB, 0xFE]);
+    let out = idem86(&["run", "--flat", forever.to_str().unwrap(), "--timeout", "0.1"]);
+    assert_eq!(out.status.code(), Some(124));
+    let (_keep, bios) = bios();
+    let out = idem86(&["run", "--bios", bios.to_str().unwrap(), "--clock", "virtual"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("halted for ever"));
+}
