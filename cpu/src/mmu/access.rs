@@ -6,6 +6,7 @@ use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::state::segment::SegReg;
+use crate::state::simd::Row;
 
 impl View {
     fn is_user(self) -> bool {
@@ -170,11 +171,11 @@ impl Cpu {
 
     /// Reads sixteen bytes at `linear`, which may cross a page and need not be RAM.
     #[cold]
-    pub(crate) fn read_128_slow(&mut self, biu: &mut Biu, linear: u64) -> Outcome<[u8; 16]> {
+    pub(crate) fn read_128_slow(&mut self, biu: &mut Biu, linear: u64) -> Outcome<Row<16>> {
         let mut bytes = [0; 16];
         self.check_alignment(linear, 16, self.view)?;
         self.read_block_linear(biu, linear, &mut bytes)?;
-        Ok(bytes)
+        Ok(Row(bytes))
     }
 
     /// As [`Cpu::read_128_slow`]; on a fault nothing is written.

@@ -14,6 +14,7 @@ use crate::event::exception::{Fault, Outcome};
 use crate::state::eflags::Eflags;
 use crate::state::gpr::Word;
 use crate::state::segment::SegReg;
+use crate::state::simd::Row;
 use tlb::View;
 
 /// What an access is for.
@@ -136,14 +137,14 @@ impl Cpu {
         biu: &mut Biu,
         segment: SegReg,
         offset: u64,
-    ) -> Outcome<[u8; 16]> {
+    ) -> Outcome<Row<16>> {
         if ALIGNED {
             self.check_boundary(segment, offset)?;
         }
         let linear = self.linear_read(segment, offset, 16)?;
         let e = self.tlb.entry(self.view, linear);
         if e.read == (linear + 15) & !0xFFF {
-            return Ok(biu.ram_read_128(e.ram + (linear & 0xFFF)));
+            return Ok(Row(biu.ram_read_128(e.ram + (linear & 0xFFF))));
         }
         self.read_128_slow(biu, linear)
     }

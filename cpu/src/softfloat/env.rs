@@ -150,8 +150,6 @@ pub struct Env {
     pub(super) flush_to_zero: bool,
     /// DAZ: a denormal SSE operand counts as zero.
     pub(super) denormals_are_zero: bool,
-    /// Nobody can tell the host's own arithmetic from ours, as long as results are normal.
-    pub(super) host_arithmetic: bool,
     /// What operations have raised so far.
     pub raised: Flags,
 }
@@ -169,15 +167,11 @@ impl Env {
             masked: Flags::from_bits(control as u8),
             flush_to_zero: false,
             denormals_are_zero: false,
-            host_arithmetic: false,
             raised: Flags::NONE,
         }
     }
 
     /// The conditions that MXCSR sets.
-    ///
-    /// With PE already set there and every exception masked, [`Flags::PRECISION`] need not be reported again:
-    /// the operations of [`super::sse`] may then leave it out.
     pub const fn from_mxcsr(mxcsr: u32) -> Env {
         let rounding = Rounding::from_bits((mxcsr >> 13) as u16);
         let masked = Flags::from_bits((mxcsr >> 7) as u8);
@@ -187,9 +181,6 @@ impl Env {
             masked,
             flush_to_zero: mxcsr & 1 << 15 != 0 && masked.intersects(Flags::UNDERFLOW),
             denormals_are_zero: mxcsr & 1 << 6 != 0,
-            host_arithmetic: matches!(rounding, Rounding::NearestEven)
-                && masked.0 == Flags::EXCEPTIONS.0
-                && mxcsr & Flags::PRECISION.0 as u32 != 0,
             raised: Flags::NONE,
         }
     }
@@ -201,14 +192,7 @@ impl Env {
 
     /// The same conditions, but results are rounded by `rounding`.
     pub fn with_rounding(self, rounding: Rounding) -> Env {
-        Env { rounding, host_arithmetic: false, ..self }
-    }
-
-    /// Whether the host's arithmetic cannot be told from ours, as long as results are normal: it rounds alike, and
-    /// there is nothing to report; see [`super::sse`].
-    #[inline(always)]
-    pub fn allows_host_arithmetic(&self) -> bool {
-        self.host_arithmetic
+        Env { rounding, ..self }
     }
 
     /// The raised exceptions that are not masked.

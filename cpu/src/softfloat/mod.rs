@@ -7,7 +7,7 @@
 //! | module | instructions |
 //! |---|---|
 //! | [`arith`] | x87 FADD FSUB FMUL FDIV FSQRT and their families |
-//! | [`sse`] | the same for SSE, by the host's arithmetic where possible |
+//! | [`sse`] | the same for SSE, MINSS, MAXSS; and the host's arithmetic where it may compute them |
 //! | [`compare`] | FCOM, FUCOM, FTST, COMISS, UCOMISS, CMPSS ... |
 //! | [`convert`] | FLD, FST, FILD, FIST, FISTTP, FRNDINT, FBLD, FBSTP, CVTxx2yy, ROUNDSS ... |
 //! | [`remainder`], [`scale`] | FPREM, FPREM1; FSCALE, FXTRACT |

@@ -13,6 +13,14 @@ pub struct Simd {
     pub mxcsr: u32,
 }
 
+/// The bytes of an operand on their way.
+///
+/// Aligned so that in an [`Outcome`](crate::event::exception::Outcome) they lie apart from the fault: compilers then
+/// move them in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
+pub struct Row<const N: usize>(pub [u8; N]);
+
 /// The bits of MXCSR that exist; setting any other raises #GP. SDM Vol. 1, "Checking for the DAZ Flag in the MXCSR
 /// Register".
 pub const MXCSR_MASK: u32 = 0xFFFF;

@@ -2,7 +2,7 @@
 //!
 //! SDM Vol. 1, "SSE Comparison Instructions"; Vol. 2A, "CMPPS", "COMISS"; Vol. 2B, "UCOMISS".
 
-use super::float::{Number, Numeric, packed, scalar_double, scalar_single};
+use super::float::{Number, Numeric, comparable, packed, scalar_double, scalar_single};
 use super::is_memory;
 use super::lanes::{lane, zip};
 use super::place::{Low, Memory, Register, Source, ready};
@@ -10,10 +10,11 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
-use crate::softfloat::compare::Quiet;
-use crate::softfloat::sse;
+use crate::softfloat::compare::{Quiet, compare};
+use crate::softfloat::sse::Mxcsr;
 use crate::softfloat::{Env, F32, F64};
 use crate::state::eflags::bit;
+use crate::state::simd::Row;
 use iced_x86::{Instruction, Mnemonic};
 use std::cmp::Ordering;
 
@@ -36,28 +37,29 @@ pub fn select(i: &Instruction) -> Option<Handler> {
     })
 }
 
-/// What an element of a CMPPS is compared for: bits 2:0 of the immediate. Bit 2 negates.
+/// What an element of a CMPPS is compared for: bits 2:0 of the immediate. SDM Vol. 2A, "CMPPS" (table).
 #[derive(Clone, Copy)]
-struct Predicate(u8);
+struct Predicate {
+    less: bool,
+    equal: bool,
+    unordered: bool,
+    negated: bool,
+    /// Whether quiet NaNs are exceptions: for less-than, less-or-equal, and their negations.
+    quiet: Quiet,
+}
 
 impl Predicate {
-    fn negated(self) -> bool {
-        self.0 & 4 != 0
+    #[inline(always)]
+    fn new(imm: u8) -> Predicate {
+        let kind = imm & 3;
+        let (less, equal, unordered) = (kind == 1 || kind == 2, kind == 0 || kind == 2, kind == 3);
+        let quiet = if less { Quiet::Invalid } else { Quiet::Accepted };
+        Predicate { less, equal, unordered, negated: imm & 4 != 0, quiet }
     }
 
-    /// Less-than and less-or-equal, and their negations, signal quiet NaNs.
-    fn quiet(self) -> Quiet {
-        if matches!(self.0 & 3, 1 | 2) { Quiet::Invalid } else { Quiet::Accepted }
-    }
-
-    fn holds(self, relation: Option<Ordering>) -> bool {
-        let positive = match self.0 & 3 {
-            0 => relation == Some(Ordering::Equal),
-            1 => relation == Some(Ordering::Less),
-            2 => matches!(relation, Some(Ordering::Less | Ordering::Equal)),
-            _ => relation.is_none(),
-        };
-        positive != self.negated()
+    #[inline(always)]
+    fn holds(self, less: bool, equal: bool, unordered: bool) -> bool {
+        (less & self.less | equal & self.equal | unordered & self.unordered) ^ self.negated
     }
 }
 
@@ -66,9 +68,22 @@ struct Mask;
 
 impl<F: Number + FromMask> Numeric<F> for Mask {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N] {
-        let predicate = Predicate(imm);
-        zip(a, b, |x: F, y: F| F::from_mask(predicate.holds(sse::relation(x, y, predicate.quiet(), env))))
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, _: Mxcsr) -> ([u8; N], bool) {
+        let predicate = Predicate::new(imm);
+        let result = zip(a, b, |x: F, y: F| {
+            let (x, y) = (x.to_host(), y.to_host());
+            F::from_mask(predicate.holds(x < y, x == y, false))
+        });
+        (result, comparable::<F, N>(a, b))
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N] {
+        let predicate = Predicate::new(imm);
+        zip(a, b, |x: F, y: F| {
+            let relation = compare(x, y, predicate.quiet, env);
+            let is = |ordering| relation == Some(ordering);
+            F::from_mask(predicate.holds(is(Ordering::Less), is(Ordering::Equal), relation.is_none()))
+        })
     }
 }
 
@@ -107,12 +122,18 @@ fn flags<F: Number, S: Source<N>, const SIGNALS: bool, const N: usize>(
     insn: &Insn,
 ) -> Outcome {
     ready::<S, Low>(cpu, biu, insn)?;
-    let b = lane::<F, N>(&S::read(cpu, biu, insn)?, 0);
-    let a = lane::<F, N>(&Low::get(cpu, insn.op[0]), 0);
-    let mut env = cpu.sse_env();
-    let quiet = if SIGNALS { Quiet::Invalid } else { Quiet::Accepted };
-    let relation = sse::relation(a, b, quiet, &mut env);
-    cpu.sse_record(&env)?;
+    let Row(b) = S::read(cpu, biu, insn)?;
+    let a = Low::get(cpu, insn.op[0]);
+    let (x, y): (F, F) = (lane(&a, 0), lane(&b, 0));
+    let relation = if comparable::<F, N>(a, b) {
+        x.to_host().partial_cmp(&y.to_host())
+    } else {
+        let mut env = cpu.sse_env();
+        let quiet = if SIGNALS { Quiet::Invalid } else { Quiet::Accepted };
+        let relation = compare(x, y, quiet, &mut env);
+        cpu.sse_record(&env)?;
+        relation
+    };
     cpu.eflags.set_arithmetic(match relation {
         Some(Ordering::Greater) => 0,
         Some(Ordering::Less) => bit::CF,

@@ -10,8 +10,9 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
-use crate::softfloat::sse::{self, HostFormat};
-use crate::softfloat::{Env, F32, F64, Rounding};
+use crate::softfloat::sse::{self, HostFormat, Mxcsr};
+use crate::softfloat::{Env, F32, F64, Rounding, convert};
+use crate::state::simd::Row;
 use iced_x86::{Code, Instruction};
 use std::marker::PhantomData;
 
@@ -97,22 +98,46 @@ fn convert<C: Conversion, S: Source<FROM>, D: Destination<TO>, const FROM: usize
     insn: &Insn,
 ) -> Outcome {
     if ready::<S, D>(cpu, biu, insn)? {
-        let source = S::read(cpu, biu, insn)?;
-        let mut env = cpu.sse_env();
-        let result = map(source, |x| C::convert(x, &mut env));
+        let Row(source) = S::read(cpu, biu, insn)?;
         // Even #XM finds the unit's registers turned into MM registers.
         complete::<S, D>(cpu);
-        cpu.sse_record(&env)?;
-        D::write(cpu, biu, insn, result)?;
+        let mxcsr = Mxcsr(cpu.simd.mxcsr);
+        let mut right = true;
+        let attempt = map(source, |x| {
+            let (element, fine) = C::attempt(x, mxcsr);
+            right &= fine;
+            element
+        });
+        if right {
+            D::write(cpu, biu, insn, attempt)?;
+        } else {
+            exact::<C, D, FROM, TO>(cpu, biu, insn, source)?;
+        }
     }
     Ok(())
+}
+
+#[inline(never)]
+fn exact<C: Conversion, D: Destination<TO>, const FROM: usize, const TO: usize>(
+    cpu: &mut Cpu,
+    biu: &mut Biu,
+    insn: &Insn,
+    source: [u8; FROM],
+) -> Outcome {
+    let mut env = cpu.sse_env();
+    let result = map(source, |x| C::exact(x, &mut env));
+    cpu.sse_record(&env)?;
+    D::write(cpu, biu, insn, result)
 }
 
 /// A conversion of one element.
 trait Conversion {
     type From: Lane;
     type To: Lane;
-    fn convert(x: Self::From, env: &mut Env) -> Self::To;
+    /// The result, unless something must be reported or the host cannot compute it: whether it is right.
+    fn attempt(x: Self::From, mxcsr: Mxcsr) -> (Self::To, bool);
+    /// The result under any conditions.
+    fn exact(x: Self::From, env: &mut Env) -> Self::To;
 }
 
 /// Integers to singles.
@@ -121,8 +146,11 @@ impl Conversion for ToSingle {
     type From = i32;
     type To = F32;
     #[inline(always)]
-    fn convert(x: i32, env: &mut Env) -> F32 {
-        sse::i32_to_single(x, env)
+    fn attempt(x: i32, mxcsr: Mxcsr) -> (F32, bool) {
+        sse::attempt_i32_to_single(x, mxcsr)
+    }
+    fn exact(x: i32, env: &mut Env) -> F32 {
+        convert::convert(x, env)
     }
 }
 
@@ -132,7 +160,10 @@ impl Conversion for ToDouble {
     type From = i32;
     type To = F64;
     #[inline(always)]
-    fn convert(x: i32, _: &mut Env) -> F64 {
+    fn attempt(x: i32, _: Mxcsr) -> (F64, bool) {
+        (sse::i32_to_double(x), true)
+    }
+    fn exact(x: i32, _: &mut Env) -> F64 {
         sse::i32_to_double(x)
     }
 }
@@ -143,8 +174,11 @@ impl Conversion for Widen {
     type From = F32;
     type To = F64;
     #[inline(always)]
-    fn convert(x: F32, env: &mut Env) -> F64 {
-        sse::single_to_double(x, env)
+    fn attempt(x: F32, _: Mxcsr) -> (F64, bool) {
+        sse::attempt_single_to_double(x)
+    }
+    fn exact(x: F32, env: &mut Env) -> F64 {
+        convert::convert(x, env)
     }
 }
 
@@ -154,8 +188,11 @@ impl Conversion for Shorten {
     type From = F64;
     type To = F32;
     #[inline(always)]
-    fn convert(x: F64, env: &mut Env) -> F32 {
-        sse::double_to_single(x, env)
+    fn attempt(x: F64, mxcsr: Mxcsr) -> (F32, bool) {
+        sse::attempt_double_to_single(x, mxcsr)
+    }
+    fn exact(x: F64, env: &mut Env) -> F32 {
+        convert::convert(x, env)
     }
 }
 
@@ -165,8 +202,11 @@ impl<F: HostFormat + Lane> Conversion for Round<F> {
     type From = F;
     type To = i32;
     #[inline(always)]
-    fn convert(x: F, env: &mut Env) -> i32 {
-        sse::to_i32(x, env.rounding(), env)
+    fn attempt(x: F, mxcsr: Mxcsr) -> (i32, bool) {
+        sse::attempt_to_i32(x, None, mxcsr)
+    }
+    fn exact(x: F, env: &mut Env) -> i32 {
+        convert::to_integer(x, env.rounding(), env)
     }
 }
 
@@ -176,7 +216,10 @@ impl<F: HostFormat + Lane> Conversion for Chop<F> {
     type From = F;
     type To = i32;
     #[inline(always)]
-    fn convert(x: F, env: &mut Env) -> i32 {
-        sse::to_i32(x, Rounding::Zero, env)
+    fn attempt(x: F, mxcsr: Mxcsr) -> (i32, bool) {
+        sse::attempt_to_i32(x, Some(Rounding::Zero), mxcsr)
+    }
+    fn exact(x: F, env: &mut Env) -> i32 {
+        convert::to_integer(x, Rounding::Zero, env)
     }
 }

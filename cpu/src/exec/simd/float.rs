@@ -5,14 +5,15 @@
 //! Instructions". A scalar operation is one on a single element.
 
 use super::is_memory;
-use super::lanes::{Lane, build, lane, zip};
+use super::lanes::{Lane, build, lane, zip, zip_all};
 use super::place::{Low, Memory, Register, Source, Xmm, ready};
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
-use crate::softfloat::sse::{self, Add, Div, HostFormat, Mul, Operation, Sqrt, Sub};
+use crate::softfloat::sse::{self, Add, Div, HostFormat, Mul, Mxcsr, Operation, Sqrt, Sub};
 use crate::softfloat::{Env, F32, F64};
+use crate::state::simd::Row;
 use iced_x86::{Instruction, Mnemonic};
 use std::marker::PhantomData;
 
@@ -23,8 +24,11 @@ impl Number for F64 {}
 
 /// An operation on elements of `F`.
 pub trait Numeric<F: Number> {
-    /// The new first operand. `imm` is the immediate, zero if there is none.
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N];
+    /// The new first operand, unless something must be reported or the host cannot compute it: whether it is
+    /// right. `imm` is the immediate, zero if there is none.
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, mxcsr: Mxcsr) -> ([u8; N], bool);
+    /// The new first operand under any conditions.
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N];
 }
 
 type Sum = Elementwise<Add>;
@@ -98,9 +102,23 @@ fn numeric<O: Numeric<F>, F: Number, S: Source<N>, D: Register<N>, const N: usiz
     insn: &Insn,
 ) -> Outcome {
     ready::<S, D>(cpu, biu, insn)?;
-    let b = S::read(cpu, biu, insn)?;
+    let Row(b) = S::read(cpu, biu, insn)?;
+    let a = D::get(cpu, insn.op[0]);
+    let (result, right) = O::attempt(a, b, insn.imm as u8, Mxcsr(cpu.simd.mxcsr));
+    // Two writes, so that none of them is put together from what either way leaves in registers.
+    if right { D::write(cpu, biu, insn, result) } else { exact::<O, F, D, N>(cpu, biu, insn, a, b) }
+}
+
+#[inline(never)]
+fn exact<O: Numeric<F>, F: Number, D: Register<N>, const N: usize>(
+    cpu: &mut Cpu,
+    biu: &mut Biu,
+    insn: &Insn,
+    a: [u8; N],
+    b: [u8; N],
+) -> Outcome {
     let mut env = cpu.sse_env();
-    let result = O::apply(D::get(cpu, insn.op[0]), b, insn.imm as u8, &mut env);
+    let result = O::exact(a, b, insn.imm as u8, &mut env);
     cpu.sse_record(&env)?;
     D::write(cpu, biu, insn, result)
 }
@@ -110,34 +128,32 @@ struct Elementwise<O>(PhantomData<O>);
 
 impl<O: Operation, F: Number> Numeric<F> for Elementwise<O> {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
-        // All elements at once, if the host may compute all of them.
-        if env.allows_host_arithmetic() {
-            let mut settled = true;
-            let result = zip(a, b, |x: F, y: F| {
-                let (element, is_settled) = sse::attempt::<O, F>(x, y);
-                settled &= is_settled;
-                element
-            });
-            if settled {
-                return result;
-            }
-        }
-        exact::<O, F, N>(a, b, env)
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], _: u8, mxcsr: Mxcsr) -> ([u8; N], bool) {
+        if mxcsr.allows_arithmetic() { zip_all(a, b, sse::attempt::<O, F>) } else { (a, false) }
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
+        zip(a, b, |x: F, y: F| O::exact(x, y, env))
     }
 }
 
-#[inline(never)]
-fn exact<O: Operation, F: Number, const N: usize>(a: [u8; N], b: [u8; N], env: &mut Env) -> [u8; N] {
-    zip(a, b, |x: F, y: F| O::exact(x, y, env))
+/// Whether the host can compare all elements: they are no NaNs, and no denormals either, which must be reported.
+#[inline(always)]
+pub fn comparable<F: Number, const N: usize>(a: [u8; N], b: [u8; N]) -> bool {
+    zip_all(a, b, |x: F, y: F| (x, x.is_zero_or_normal() & y.is_zero_or_normal())).1
 }
 
 struct Min;
 
 impl<F: Number> Numeric<F> for Min {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
-        zip(a, b, |x: F, y: F| sse::min(x, y, env))
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], _: u8, _: Mxcsr) -> ([u8; N], bool) {
+        let result = zip(a, b, |x: F, y: F| if x.to_host() < y.to_host() { x } else { y });
+        (result, comparable::<F, N>(a, b))
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
+        zip(a, b, |x: F, y: F| sse::exact_min(x, y, env))
     }
 }
 
@@ -145,24 +161,38 @@ struct Max;
 
 impl<F: Number> Numeric<F> for Max {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
-        zip(a, b, |x: F, y: F| sse::max(x, y, env))
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], _: u8, _: Mxcsr) -> ([u8; N], bool) {
+        let result = zip(a, b, |x: F, y: F| if x.to_host() > y.to_host() { x } else { y });
+        (result, comparable::<F, N>(a, b))
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
+        zip(a, b, |x: F, y: F| sse::exact_max(x, y, env))
     }
 }
 
 /// An operation on neighbours: those of the first operand give the lower half, those of the second the upper.
 struct Horizontal<O>(PhantomData<O>);
 
+/// The even elements (`odd` is 0) or the odd ones (1) of both operands.
+#[inline(always)]
+fn every_other<F: Number, const N: usize>(a: [u8; N], b: [u8; N], odd: usize) -> [u8; N] {
+    let half = N / F::BYTES / 2;
+    build(|i| -> F {
+        if i < half { lane(&a, 2 * i + odd) } else { lane(&b, 2 * (i - half) + odd) }
+    })
+}
+
 impl<O: Operation, F: Number> Numeric<F> for Horizontal<O> {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N] {
-        let half = N / F::BYTES / 2;
-        let pick = |odd| {
-            build(|i| -> F {
-                if i < half { lane(&a, 2 * i + odd) } else { lane(&b, 2 * (i - half) + odd) }
-            })
-        };
-        <Elementwise<O> as Numeric<F>>::apply::<N>(pick(0), pick(1), imm, env)
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, mxcsr: Mxcsr) -> ([u8; N], bool) {
+        let (x, y) = (every_other::<F, N>(a, b, 0), every_other::<F, N>(a, b, 1));
+        <Elementwise<O> as Numeric<F>>::attempt::<N>(x, y, imm, mxcsr)
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, env: &mut Env) -> [u8; N] {
+        let (x, y) = (every_other::<F, N>(a, b, 0), every_other::<F, N>(a, b, 1));
+        <Elementwise<O> as Numeric<F>>::exact::<N>(x, y, imm, env)
     }
 }
 
@@ -171,10 +201,16 @@ struct Alternating;
 
 impl<F: Number> Numeric<F> for Alternating {
     #[inline(always)]
-    fn apply<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
+    fn attempt<const N: usize>(a: [u8; N], b: [u8; N], imm: u8, mxcsr: Mxcsr) -> ([u8; N], bool) {
+        let (differences, right) = <Difference as Numeric<F>>::attempt::<N>(a, b, imm, mxcsr);
+        let (sums, too) = <Sum as Numeric<F>>::attempt::<N>(a, b, imm, mxcsr);
+        (build(|i| -> F { lane(if i % 2 == 0 { &differences } else { &sums }, i) }), right & too)
+    }
+
+    fn exact<const N: usize>(a: [u8; N], b: [u8; N], _: u8, env: &mut Env) -> [u8; N] {
         build(|i| -> F {
             let (x, y) = (lane(&a, i), lane(&b, i));
-            if i % 2 == 0 { sse::apply::<Sub, F>(x, y, env) } else { sse::apply::<Add, F>(x, y, env) }
+            if i % 2 == 0 { Sub::exact(x, y, env) } else { Add::exact(x, y, env) }
         })
     }
 }

@@ -51,6 +51,12 @@ pub fn lane<T: Lane, const N: usize>(v: &[u8; N], i: usize) -> T {
     T::load(&v[i * T::BYTES..])
 }
 
+/// `N` bytes of `bytes` from `at` on.
+#[inline(always)]
+pub fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    *bytes[at..].first_chunk().expect("a part of a register")
+}
+
 /// The register whose elements are `f(0)`, `f(1)` ...
 #[inline(always)]
 pub fn build<T: Lane, const N: usize>(mut f: impl FnMut(usize) -> T) -> [u8; N] {
@@ -83,4 +89,20 @@ pub fn map<A: Lane, B: Lane, const FROM: usize, const TO: usize>(
         f(A::load(x)).store(to);
     }
     result
+}
+
+/// As [`zip`], where `f` may fail; whether it did not.
+#[inline(always)]
+pub fn zip_all<T: Lane, const N: usize>(
+    a: [u8; N],
+    b: [u8; N],
+    f: impl Fn(T, T) -> (T, bool),
+) -> ([u8; N], bool) {
+    let mut all = true;
+    let result = zip(a, b, |x, y| {
+        let (element, fine) = f(x, y);
+        all &= fine;
+        element
+    });
+    (result, all)
 }

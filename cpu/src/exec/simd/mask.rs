@@ -11,6 +11,7 @@ use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
 use crate::mmu::Access;
 use crate::state::gpr;
+use crate::state::simd::Row;
 use iced_x86::{Instruction, Mnemonic};
 
 /// The handler of `i`, if it belongs to this family.
@@ -40,7 +41,7 @@ fn word_index<const N: usize>(insn: &Insn) -> usize {
 
 fn extract_word<S: Source<N>, const N: usize>(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     if ready::<S, General>(cpu, biu, insn)? {
-        let word: u16 = lane(&S::read(cpu, biu, insn)?, word_index::<N>(insn));
+        let word: u16 = lane(&S::read(cpu, biu, insn)?.0, word_index::<N>(insn));
         cpu.gpr.set(insn.op[0], u32::from(word));
         complete::<S, General>(cpu);
     }
@@ -79,7 +80,7 @@ fn signs<S: Source<N>, const WIDTH: usize, const N: usize>(
     insn: &Insn,
 ) -> Outcome {
     if ready::<S, General>(cpu, biu, insn)? {
-        let source = S::read(cpu, biu, insn)?;
+        let Row(source) = S::read(cpu, biu, insn)?;
         let top_bytes = source.iter().skip(WIDTH - 1).step_by(WIDTH);
         let mask = top_bytes.zip(0..).fold(0, |mask, (byte, i)| mask | u32::from(byte >> 7) << i);
         cpu.gpr.set(insn.op[0], mask);

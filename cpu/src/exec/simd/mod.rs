@@ -29,6 +29,7 @@ use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::softfloat::{Env, Flags};
 use crate::state::control::cr4;
+use crate::state::simd::Row;
 use iced_x86::{Instruction, OpKind};
 use place::{Memory, Mm, Register, Source, Xmm, complete, ready};
 
@@ -68,7 +69,7 @@ fn binary<O: Binary, S: Source<N>, D: Register<N>, const N: usize>(
     insn: &Insn,
 ) -> Outcome {
     if ready::<S, D>(cpu, biu, insn)? {
-        let b = S::read(cpu, biu, insn)?;
+        let Row(b) = S::read(cpu, biu, insn)?;
         D::write(cpu, biu, insn, O::apply(D::get(cpu, insn.op[0]), b, insn.imm as u8))?;
         complete::<S, D>(cpu);
     }

@@ -2,12 +2,14 @@
 //!
 //! An instruction reads its second operand and writes its first; those that combine the two read the first as well.
 
+use super::lanes::part;
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::Insn;
 use crate::event::exception::{Fault, Outcome};
 use crate::state::control::{cr0, cr4};
 use crate::state::gpr::Word;
+use crate::state::simd::Row;
 
 /// A kind of operand, and what must be available for it.
 pub trait Operand {
@@ -20,7 +22,7 @@ pub trait Operand {
 /// A second operand of `N` bytes.
 pub trait Source<const N: usize>: Operand {
     /// Reads it.
-    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; N]>;
+    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<N>>;
 }
 
 /// A first operand of `N` bytes.
@@ -74,16 +76,10 @@ impl Operand for Memory {}
 impl Operand for Unaligned {}
 impl Operand for MemoryHalf {}
 
-/// `N` bytes of `bytes` from `at` on.
-#[inline(always)]
-fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    *bytes[at..].first_chunk().expect("a part of a register")
-}
-
 impl<const N: usize> Source<N> for Mm {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<[u8; N]> {
-        Ok(part(&cpu.mm(insn.op[1]), 0))
+    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<Row<N>> {
+        Ok(Row(part(&cpu.mm(insn.op[1]), 0)))
     }
 }
 
@@ -106,8 +102,8 @@ impl Register<8> for Mm {
 
 impl Source<16> for Xmm {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<[u8; 16]> {
-        Ok(Xmm::get(cpu, insn.op[1]))
+    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<Row<16>> {
+        Ok(Row(Xmm::get(cpu, insn.op[1])))
     }
 }
 
@@ -128,8 +124,8 @@ impl Register<16> for Xmm {
 
 impl<const N: usize> Source<N> for Low {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<[u8; N]> {
-        Ok(Low::get(cpu, insn.op[1]))
+    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<Row<N>> {
+        Ok(Row(Low::get(cpu, insn.op[1])))
     }
 }
 
@@ -160,8 +156,8 @@ impl<const N: usize> Destination<N> for LowZeroing {
 
 impl Source<8> for High {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<[u8; 8]> {
-        Ok(part(cpu.xmm(insn.op[1]), 8))
+    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<Row<8>> {
+        Ok(Row(part(cpu.xmm(insn.op[1]), 8)))
     }
 }
 
@@ -175,8 +171,8 @@ impl Destination<8> for High {
 
 impl Source<4> for General {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<[u8; 4]> {
-        Ok(cpu.gpr.get::<u32>(insn.op[1]).to_le_bytes())
+    fn read(cpu: &mut Cpu, _: &mut Biu, insn: &Insn) -> Outcome<Row<4>> {
+        Ok(Row(cpu.gpr.get::<u32>(insn.op[1]).to_le_bytes()))
     }
 }
 
@@ -192,9 +188,9 @@ macro_rules! memory {
     ($($word:ty),*) => {$(
         impl Source<{ <$word>::BYTES }> for Memory {
             #[inline(always)]
-            fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; <$word>::BYTES]> {
+            fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<{ <$word>::BYTES }>> {
                 let word: $word = cpu.read(biu, insn.segment, insn.ea(&cpu.gpr))?;
-                Ok(word.to_le_bytes())
+                Ok(Row(word.to_le_bytes()))
             }
         }
         impl Destination<{ <$word>::BYTES }> for Memory {
@@ -209,7 +205,7 @@ memory!(u32, u64);
 
 impl Source<16> for Memory {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; 16]> {
+    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<16>> {
         cpu.read_128::<true>(biu, insn.segment, insn.ea(&cpu.gpr))
     }
 }
@@ -223,7 +219,7 @@ impl Destination<16> for Memory {
 
 impl Source<16> for Unaligned {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; 16]> {
+    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<16>> {
         cpu.read_128::<false>(biu, insn.segment, insn.ea(&cpu.gpr))
     }
 }
@@ -237,17 +233,17 @@ impl Destination<16> for Unaligned {
 
 impl Source<8> for MemoryHalf {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; 8]> {
+    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<8>> {
         let half: u32 = cpu.read(biu, insn.segment, insn.ea(&cpu.gpr))?;
-        Ok(u64::from(half).to_le_bytes())
+        Ok(Row(u64::from(half).to_le_bytes()))
     }
 }
 
 impl Source<16> for MemoryHalf {
     #[inline(always)]
-    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<[u8; 16]> {
+    fn read(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome<Row<16>> {
         let half: u64 = cpu.read(biu, insn.segment, insn.ea(&cpu.gpr))?;
-        Ok(u128::from(half).to_le_bytes())
+        Ok(Row(u128::from(half).to_le_bytes()))
     }
 }
 

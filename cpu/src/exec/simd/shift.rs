@@ -2,13 +2,14 @@
 //!
 //! SDM Vol. 2B, "PSLLW/PSLLD/PSLLQ" and its neighbours.
 
-use super::lanes::{build, lane, map};
+use super::lanes::{lane, map, part};
 use super::place::{Memory, Mm, Register, Source, Xmm, complete, ready};
 use super::{is_memory, is_mm};
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
+use crate::state::simd::Row;
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
 /// A shift of a whole register.
@@ -59,13 +60,21 @@ shifts! {
     Psrad: i32, |x, n| x >> n, beyond: |x| x >> 31;
 }
 
-/// By bytes, of the whole register.
+/// Shifts a register of sixteen bytes by `count` bytes.
+#[inline(always)]
+fn by_bytes<const N: usize>(v: [u8; N], count: u64, shift: impl Fn(u128, u32) -> u128) -> [u8; N] {
+    if count < 16 {
+        part(&shift(u128::from_le_bytes(part(&v, 0)), 8 * count as u32).to_le_bytes(), 0)
+    } else {
+        [0; N]
+    }
+}
+
 struct Pslldq;
 impl Shift for Pslldq {
     #[inline(always)]
     fn shift<const N: usize>(v: [u8; N], count: u64) -> [u8; N] {
-        let n = count.min(N as u64) as usize;
-        build(|i| if i < n { 0 } else { lane::<u8, N>(&v, i - n) })
+        by_bytes(v, count, |v, n| v << n)
     }
 }
 
@@ -73,8 +82,7 @@ struct Psrldq;
 impl Shift for Psrldq {
     #[inline(always)]
     fn shift<const N: usize>(v: [u8; N], count: u64) -> [u8; N] {
-        let n = count.min(N as u64) as usize;
-        build(|i| if i + n < N { lane::<u8, N>(&v, i + n) } else { 0 })
+        by_bytes(v, count, |v, n| v >> n)
     }
 }
 
@@ -108,8 +116,8 @@ fn by_operand<O: Shift, S: Source<N>, D: Register<N>, const N: usize>(
     insn: &Insn,
 ) -> Outcome {
     if ready::<S, D>(cpu, biu, insn)? {
-        let count = lane(&S::read(cpu, biu, insn)?, 0);
-        D::write(cpu, biu, insn, O::shift(D::get(cpu, insn.op[0]), count))?;
+        let Row(count) = S::read(cpu, biu, insn)?;
+        D::write(cpu, biu, insn, O::shift(D::get(cpu, insn.op[0]), lane(&count, 0)))?;
         complete::<S, D>(cpu);
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::Outcome;
+use crate::state::simd::Row;
 use iced_x86::{Code, Instruction};
 
 /// The handler of `i`, if it belongs to this family.
@@ -67,7 +68,7 @@ fn mov<S: Source<N>, D: Destination<N>, const N: usize>(
     insn: &Insn,
 ) -> Outcome {
     if ready::<S, D>(cpu, biu, insn)? {
-        let value = S::read(cpu, biu, insn)?;
+        let Row(value) = S::read(cpu, biu, insn)?;
         D::write(cpu, biu, insn, value)?;
         complete::<S, D>(cpu);
     }

@@ -6,7 +6,7 @@ use crate::softfloat::compare::{Quiet, compare};
 use crate::softfloat::constants::{Constant, constant};
 use crate::softfloat::convert::{self, Integer, to_integer};
 use crate::softfloat::remainder::{Quotient, remainder};
-use crate::softfloat::{Env, F32, F64, F80, Flags, Rounding, arith, elementary, scale, sse};
+use crate::softfloat::{Env, F32, F64, F80, Flags, Rounding, arith, elementary, scale};
 
 /// What an instruction left: its result as the tables write it, and C3..C0 if they do not follow from `env`.
 struct Answer {
@@ -189,16 +189,16 @@ fn sse(name: &str, a: u64, b: u64, env: &mut Env) -> u64 {
     let (a32, b32) = (F32(a as u32), F32(b as u32));
     let (a64, b64) = (F64(a), F64(b));
     match name {
-        "addss" => sse::apply::<sse::Add, _>(a32, b32, env).0.into(),
-        "subss" => sse::apply::<sse::Sub, _>(a32, b32, env).0.into(),
-        "mulss" => sse::apply::<sse::Mul, _>(a32, b32, env).0.into(),
-        "divss" => sse::apply::<sse::Div, _>(a32, b32, env).0.into(),
-        "sqrtss" => sse::apply::<sse::Sqrt, _>(a32, b32, env).0.into(),
-        "addsd" => sse::apply::<sse::Add, _>(a64, b64, env).0,
-        "subsd" => sse::apply::<sse::Sub, _>(a64, b64, env).0,
-        "mulsd" => sse::apply::<sse::Mul, _>(a64, b64, env).0,
-        "divsd" => sse::apply::<sse::Div, _>(a64, b64, env).0,
-        "sqrtsd" => sse::apply::<sse::Sqrt, _>(a64, b64, env).0,
+        "addss" => arith::add::<F32>(a32, b32, env).0.into(),
+        "subss" => arith::sub::<F32>(a32, b32, env).0.into(),
+        "mulss" => arith::mul::<F32>(a32, b32, env).0.into(),
+        "divss" => arith::div::<F32>(a32, b32, env).0.into(),
+        "sqrtss" => arith::sqrt::<F32>(b32, env).0.into(),
+        "addsd" => arith::add::<F64>(a64, b64, env).0,
+        "subsd" => arith::sub::<F64>(a64, b64, env).0,
+        "mulsd" => arith::mul::<F64>(a64, b64, env).0,
+        "divsd" => arith::div::<F64>(a64, b64, env).0,
+        "sqrtsd" => arith::sqrt::<F64>(b64, env).0,
         "cvtss2sd" => convert::convert::<F64>(b32, env).0,
         "cvtsd2ss" => convert::convert::<F32>(b64, env).0.into(),
         "comiss" => comis(compare(a32, b32, Quiet::Invalid, env)),

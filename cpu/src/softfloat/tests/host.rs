@@ -87,30 +87,88 @@ fn single_arithmetic_is_that_of_the_host() {
     arithmetic_agrees(Random::single);
 }
 
-/// The host may compute only if nobody can tell: same result, and no flag but PE, which is set already.
-#[test]
-fn fast_path_differs_from_the_exact_one_in_pe_alone() {
+/// Compares an attempt with the exact way: a right one gives the same, and nothing else than `unseen` is raised.
+/// Gives whether it was right.
+fn check_attempt<T: PartialEq + std::fmt::Debug>(
+    (result, right): (T, bool),
+    mxcsr: u32,
+    unseen: Flags,
+    exact: impl FnOnce(&mut Env) -> T,
+) -> bool {
+    if right {
+        let mut env = Env::from_mxcsr(mxcsr);
+        assert_eq!(exact(&mut env), result);
+        assert_eq!(env.raised.bits() & !unseen.bits(), 0, "{result:?}");
+    }
+    right
+}
+
+fn attempts_at_arithmetic<F: sse::HostFormat + std::fmt::Debug>(mut next: impl FnMut(&mut Random) -> F) {
+    fn attempt<O: sse::Operation, F: sse::HostFormat + std::fmt::Debug>(a: F, b: F) -> bool {
+        check_attempt(sse::attempt::<O, F>(a, b), MXCSR, Flags::PRECISION, |env| O::exact(a, b, env))
+    }
     let mut random = Random(0xdead_beef_cafe_f00d);
-    let mut left_out = 0;
+    let mut right = [0; 5];
     for _ in 0..100_000 {
-        let (a, b) = (random.double(), random.double());
-        let operations: [fn(F64, F64, &mut Env) -> F64; 5] = [
-            sse::apply::<sse::Add, _>,
-            sse::apply::<sse::Sub, _>,
-            sse::apply::<sse::Mul, _>,
-            sse::apply::<sse::Div, _>,
-            sse::apply::<sse::Sqrt, _>,
+        let (a, b) = (next(&mut random), next(&mut random));
+        let attempts = [
+            attempt::<sse::Add, F>(a, b),
+            attempt::<sse::Sub, F>(a, b),
+            attempt::<sse::Mul, F>(a, b),
+            attempt::<sse::Div, F>(a, b),
+            attempt::<sse::Sqrt, F>(a, b),
         ];
-        for operation in operations {
-            let (mut exact, mut fast) = (Env::from_mxcsr(MXCSR), Env::from_mxcsr(MXCSR | 0x20));
-            assert_eq!(operation(a, b, &mut exact), operation(a, b, &mut fast));
-            let missing = exact.raised.bits() & !fast.raised.bits();
-            assert!(missing & !Flags::PRECISION.bits() == 0, "{a:?} {b:?}: {missing:#x}");
-            assert_eq!(fast.raised.bits() & !exact.raised.bits(), 0);
-            left_out += u32::from(missing != 0);
+        for (count, is_right) in right.iter_mut().zip(attempts) {
+            *count += u32::from(is_right);
         }
     }
-    assert!(left_out > 100_000, "the fast path is not taken");
+    assert!(right.iter().all(|count| *count > 20_000), "{right:?} of 100,000 attempts were right");
+}
+
+/// The host may compute only if nobody can tell: same result, and no flag but PE.
+#[test]
+fn right_attempts_at_arithmetic_differ_in_pe_alone() {
+    attempts_at_arithmetic(Random::double);
+    attempts_at_arithmetic(Random::single);
+}
+
+/// If PE is not set, or not masked, inexact conversions must be reported.
+#[test]
+fn right_attempts_at_conversions_cannot_be_told_from_exact_ones() {
+    const PE: u32 = 0x20;
+    const PM: u32 = 0x1000;
+    let mut random = Random(0xfeed_beef_cafe_f00d);
+    let mut right = [0; 6];
+    for i in 0..200_000 {
+        let (double, single) = (random.double(), random.single());
+        let integer = (random.bits() as i64 >> (random.bits() % 64)) as i32;
+        let bits = MXCSR | (i % 4) << 13;
+        let (bits, unseen) = match i / 4 % 4 {
+            0 => (bits, Flags::NONE),
+            1 => (bits & !PM | PE, Flags::NONE),
+            _ => (bits | PE, Flags::PRECISION),
+        };
+        let (mxcsr, env) = (sse::Mxcsr(bits), Env::from_mxcsr(bits));
+        let round = |rounding: Option<Rounding>| rounding.unwrap_or(env.rounding());
+        for rounding in [None, Some(Rounding::Zero)] {
+            let attempt = sse::attempt_to_i32(double, rounding, mxcsr);
+            let exact = |env: &mut Env| convert::to_integer(double, round(rounding), env);
+            right[0] += u32::from(check_attempt(attempt, bits, unseen, exact));
+            let attempt = sse::attempt_to_i32(single, rounding, mxcsr);
+            let exact = |env: &mut Env| convert::to_integer(single, round(rounding), env);
+            right[1] += u32::from(check_attempt(attempt, bits, unseen, exact));
+        }
+        let exact = |env: &mut Env| convert::convert(integer, env);
+        right[2] += u32::from(check_attempt(sse::attempt_i32_to_single(integer, mxcsr), bits, unseen, exact));
+        let exact = |env: &mut Env| convert::convert(integer, env);
+        right[3] += u32::from(check_attempt((sse::i32_to_double(integer), true), bits, unseen, exact));
+        let exact = |env: &mut Env| convert::convert(single, env);
+        right[4] += u32::from(check_attempt(sse::attempt_single_to_double(single), bits, unseen, exact));
+        let exact = |env: &mut Env| convert::convert(double, env);
+        right[5] +=
+            u32::from(check_attempt(sse::attempt_double_to_single(double, mxcsr), bits, unseen, exact));
+    }
+    assert!(right.iter().all(|count| *count > 10_000), "{right:?} of 200,000 attempts were right");
 }
 
 #[test]
