@@ -333,8 +333,8 @@ impl Cpu {
         }
     }
 
-    /// Samples the pins after an access that reached the bus.
-    pub(crate) fn sample_pins(&mut self, biu: &mut Biu) {
+    /// Samples the pins after an access that reached the bus. Who accesses it in the processor's place does so too.
+    pub fn sample_pins(&mut self, biu: &mut Biu) {
         let pins = biu.bus.pins();
         self.nmi_pending |= pins.nmi;
         if pins.remapped {

@@ -20,6 +20,8 @@ pub enum IdeDrive {
 /// What the processor finds at the reset vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Firmware {
+    /// Our own BIOS.
+    Builtin,
     /// A BIOS image: 64 KiB to 16 MiB, ending at the reset vector.
     Image(Vec<u8>),
 }
@@ -31,7 +33,7 @@ pub struct Config {
     pub memory: u64,
     /// The BIOS.
     pub firmware: Firmware,
-    /// The ROM of the display adapter, put at C0000h.
+    /// The ROM of the display adapter, put at C0000h; without, our own.
     pub vga_bios: Option<Vec<u8>>,
     /// The diskettes in drives A and B.
     pub floppies: [Option<Box<dyn Medium>>; 2],
@@ -75,10 +77,11 @@ impl Config {
         if !self.memory.is_multiple_of(4096) || !(1 << 20..=RAM_MAX).contains(&self.memory) {
             return Err(ConfigError::Memory(self.memory));
         }
-        let Firmware::Image(image) = &self.firmware;
-        let size = image.len() as u64;
-        if !(0x1_0000..=BIOS_MAX).contains(&size) || !size.is_multiple_of(0x1_0000) {
-            return Err(ConfigError::BiosSize(size));
+        if let Firmware::Image(image) = &self.firmware {
+            let size = image.len() as u64;
+            if !(0x1_0000..=BIOS_MAX).contains(&size) || !size.is_multiple_of(0x1_0000) {
+                return Err(ConfigError::BiosSize(size));
+            }
         }
         if let Some(rom) = &self.vga_bios
             && (rom.len() > 0x1_0000 || !rom.starts_with(&[0x55, 0xAA]))

@@ -61,7 +61,7 @@ pub struct Machine {
     /// What the user types.
     pub keyboard: KeyQueue,
     /// RAM and ROMs; see [`MemoryMap`].
-    slab: Vec<u8>,
+    pub(crate) slab: Vec<u8>,
     reboot: bool,
     kernel: Option<Loaded>,
     counters: Counters,
@@ -91,7 +91,11 @@ impl Machine {
     /// Builds a machine and switches it on.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let Firmware::Image(bios) = config.firmware;
+        let bios = match config.firmware {
+            Firmware::Builtin => idem86_firmware::bios::image().to_vec(),
+            Firmware::Image(image) => image,
+        };
+        let vga_bios = config.vga_bios.unwrap_or_else(|| idem86_firmware::video::rom().to_vec());
         let map = MemoryMap::new(config.memory, bios.len() as u64);
         let mut slab = vec![0; map.slab() as usize];
         let bios_at = map.bios_rom() as usize;
@@ -102,9 +106,7 @@ impl Machine {
         let tail = bios.len().min(0x2_0000);
         slab[bios_at - tail..bios_at].copy_from_slice(&bios[bios.len() - tail..]);
         debug_assert_eq!(bios_at - low, (MEGABYTE - PAM_AREA) as usize);
-        if let Some(rom) = &config.vga_bios {
-            slab[low..low + rom.len()].copy_from_slice(rom);
-        }
+        slab[low..low + vga_bios.len()].copy_from_slice(&vga_bios);
         // A drive for every diskette, and an empty one, since no PC is without.
         let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
         let drive = |n: usize| format(n).map(suitable_drive);
@@ -158,10 +160,8 @@ impl Machine {
             fw_cfg.set_file("genroms/idem86-kernel.rom", rom).expect(fits);
             fw_cfg.set_file("bootorder", "/rom@genroms/idem86-kernel.rom\0").expect(fits);
         }
-        if let Some(rom) = config.vga_bios {
-            // SeaBIOS clears the ROM area and loads the ROM of a PCI device from here.
-            fw_cfg.set_file("pci1234,1111.rom", rom).expect("the first file of a new directory");
-        }
+        // SeaBIOS clears the ROM area and loads the ROM of a PCI device from here.
+        fw_cfg.set_file("pci1234,1111.rom", vga_bios).expect("few files in a new directory");
         machine.board.advance(GuestTime::ZERO);
         Ok(machine)
     }
@@ -239,7 +239,7 @@ impl Machine {
     }
 
     /// Brings the devices up to `now` and does what they want done.
-    fn service(&mut self, now: GuestTime) {
+    pub(crate) fn service(&mut self, now: GuestTime) {
         for (at, value) in std::mem::take(&mut self.board.write_only) {
             self.slab[at as usize] = value;
             self.cpu.ram_written(at, 1);
@@ -252,8 +252,11 @@ impl Machine {
         self.keyboard.feed(&mut self.board.ps2, now);
     }
 
-    /// The firmware asks for a service.
+    /// The firmware asks for a service, or the ROM that starts a kernel for its kernel.
     fn call_firmware(&mut self) {
+        if self.serve_firmware() {
+            return;
+        }
         if let Some(loaded) = &self.kernel
             && self.cpu.real_mode()
         {

@@ -26,12 +26,11 @@ pub enum Command {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  idem86 run --bios bios.bin --vga-bios vgabios.bin freedos.img
+  idem86 run freedos.img
       Boot a floppy image; the guest's text screen appears in the terminal. Ctrl-] leaves.
-  idem86 run --bios bios.bin --hda disk.img,snapshot=on --display none --serial stdio
+  idem86 run --hda disk.img,snapshot=on --display none --serial stdio
       Boot a disk whose file stays untouched, with COM1 in the terminal. Ctrl-] leaves.
-  idem86 run --bios bios.bin --vga-bios vgabios.bin dos.img --do 'wait-screen A:.>' --do 'type dir\\n' --do 'sleep 1'
-      --do 'screen-text -' --do quit
+  idem86 run dos.img --do 'wait-screen A:.>' --do 'type dir\\n' --do 'sleep 1' --do 'screen-text -' --do quit
       Type a command at the DOS prompt, print the screen, and end.
   idem86 run --flat boot.bin
       Run a flat image on a bare processor.
@@ -61,11 +60,11 @@ pub struct Run {
     #[arg(value_name = "IMAGE")]
     pub images: Vec<Drive>,
 
-    /// BIOS image to start
+    /// BIOS image to start, or builtin for our own [default: builtin]
     #[arg(long, value_name = "FILE", help_heading = "Machine")]
     pub bios: Option<PathBuf>,
 
-    /// ROM of the display adapter, put at C0000h
+    /// ROM of the display adapter, put at C0000h [default: our own]
     #[arg(long, value_name = "FILE", help_heading = "Machine")]
     pub vga_bios: Option<PathBuf>,
 

@@ -217,8 +217,8 @@ impl<'a> Session<'a> {
 /// The machine that the arguments describe.
 fn config(args: &Run) -> Result<Config, Failure> {
     let firmware = match &args.bios {
-        Some(path) => Firmware::Image(read(path)?),
-        None => return Err(Failure::Usage("--bios FILE is needed: there is no built-in BIOS yet".into())),
+        Some(path) if path != Path::new("builtin") => Firmware::Image(read(path)?),
+        _ => Firmware::Builtin,
     };
     let mut config = Config::new(args.memory, firmware);
     config.vga_bios = args.vga_bios.as_deref().map(read).transpose()?;
