@@ -1,10 +1,13 @@
-//! Which lines of RAM hold decoded code, and which of them were written since.
+//! Which bytes of RAM hold decoded code, and where code was written since.
 //!
 //! The block cache is not touched while one of its blocks runs; writes to code are queued here and the run loop
 //! takes them out at the next instruction boundary.
 
 /// Bytes per line: a page has 64 of them, one bit each.
 const LINE: u64 = 64;
+/// Writes to a page without code until it is no longer traced: code that patches itself is decoded again soon, and
+/// beginning and ending to trace a page costs a walk through the TLB.
+const PATIENCE: u8 = 200;
 
 /// A page of RAM with the lines on it that were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,54 +18,68 @@ pub struct DirtyCode {
     pub lines: u64,
 }
 
+/// The code on one page.
+#[derive(Debug, Default)]
+struct CodePage {
+    /// The lines that code lies on.
+    lines: u64,
+    /// One bit per byte of each line; there while the page is traced.
+    bytes: Option<Box<[u64; 64]>>,
+    /// Writes since the last code of the page was dropped.
+    idle: u8,
+}
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub struct CodeMap {
-    /// Per RAM page, the lines that decoded code lies on.
-    lines: Vec<u64>,
+    /// Per RAM page.
+    pages: Vec<CodePage>,
     dirty: Vec<DirtyCode>,
     clear: bool,
 }
 
 impl CodeMap {
-    /// Whether code was decoded from the RAM page at `offset`.
+    /// Whether writes to the RAM page at `offset` are to be told to [`CodeMap::written`].
     #[inline]
     pub fn traces(&self, offset: u64) -> bool {
-        self.lines.get((offset >> 12) as usize).is_some_and(|l| *l != 0)
+        self.pages.get((offset >> 12) as usize).is_some_and(|p| p.bytes.is_some())
     }
 
-    /// Code was decoded from `len` bytes at `offset`, all on one page. Returns whether the page is new.
+    /// Code was decoded from `len` bytes at `offset`, all on one page. Returns whether the page is to be traced from
+    /// now on.
     pub fn decoded(&mut self, offset: u64, len: usize) -> bool {
-        let page = (offset >> 12) as usize;
-        if page >= self.lines.len() {
-            self.lines.resize(page + 1, 0);
+        let index = (offset >> 12) as usize;
+        if index >= self.pages.len() {
+            self.pages.resize_with(index + 1, CodePage::default);
         }
-        let new = self.lines[page] == 0;
-        self.lines[page] |= mask(offset, len as u64);
+        let page = &mut self.pages[index];
+        let new = page.bytes.is_none();
+        page.add(offset, len as u64);
         new
     }
 
-    /// `size` bytes at `offset`, all on one page, were written. Returns whether that hit code.
+    /// `size` bytes at `offset`, all on one page, were written. Returns whether the run loop must look at it: that
+    /// hit code, or the page need not be traced any longer.
     #[inline]
     pub fn written(&mut self, offset: u64, size: usize) -> bool {
-        let page = (offset >> 12) as usize;
-        let hit = match self.lines.get(page) {
-            Some(lines) => lines & mask(offset, size as u64),
-            None => 0,
-        };
-        if hit != 0 {
-            match self.dirty.last_mut() {
-                Some(d) if d.page == page => d.lines |= hit,
-                _ => self.dirty.push(DirtyCode { page, lines: hit }),
-            }
+        let index = (offset >> 12) as usize;
+        let Some(page) = self.pages.get_mut(index) else { return false };
+        let near = page.lines & mask(offset, size as u64);
+        if near == 0 && page.lines != 0 {
+            return false;
         }
-        hit != 0
+        let Some(lines) = page.hit(offset, size as u64, near) else { return false };
+        match self.dirty.last_mut() {
+            Some(d) if d.page == index => d.lines |= lines,
+            _ => self.dirty.push(DirtyCode { page: index, lines }),
+        }
+        true
     }
 
     /// As [`CodeMap::written`], over any number of pages.
     pub fn written_range(&mut self, offset: u64, len: u64) -> bool {
         let mut hit = false;
-        let end = offset.saturating_add(len).min((self.lines.len() as u64) << 12);
+        let end = offset.saturating_add(len).min((self.pages.len() as u64) << 12);
         let mut at = offset;
         while at < end {
             let stop = end.min((at | 0xFFF) + 1);
@@ -87,7 +104,7 @@ impl CodeMap {
     pub fn take_clear(&mut self) -> bool {
         let clear = std::mem::take(&mut self.clear);
         if clear {
-            self.lines.clear();
+            self.pages.clear();
             self.dirty.clear();
         }
         clear
@@ -98,12 +115,66 @@ impl CodeMap {
         self.dirty.pop()
     }
 
-    /// After blocks were dropped, `lines` is what still holds code on `page`.
-    pub fn retain(&mut self, page: usize, lines: u64) {
-        if let Some(l) = self.lines.get_mut(page) {
-            *l = lines;
+    /// After blocks were dropped, `code` is what is left on `page`: offsets in RAM with lengths. Returns whether
+    /// the page ceases to be traced.
+    pub fn retain(&mut self, page: usize, code: impl Iterator<Item = (u64, u64)>) -> bool {
+        let Some(page) = self.pages.get_mut(page) else { return false };
+        page.lines = 0;
+        if let Some(bytes) = &mut page.bytes {
+            bytes.fill(0);
+        }
+        for (offset, len) in code {
+            page.add(offset, len);
+        }
+        if page.lines == 0 && page.idle >= PATIENCE {
+            *page = CodePage::default();
+            return true;
+        }
+        false
+    }
+}
+
+impl CodePage {
+    fn add(&mut self, offset: u64, len: u64) {
+        let bytes = self.bytes.get_or_insert_with(|| Box::new([0; 64]));
+        let lines = mask(offset, len);
+        self.lines |= lines;
+        self.idle = 0;
+        for line in bits(lines) {
+            bytes[line as usize] |= bytes_of_line(line, offset, len);
         }
     }
+
+    /// The lines of `near` on which `size` bytes at `offset` hit code; or none, but once in a while, on a page
+    /// without code.
+    #[cold]
+    fn hit(&mut self, offset: u64, size: u64, near: u64) -> Option<u64> {
+        let bytes = self.bytes.as_deref()?;
+        if self.lines == 0 {
+            self.idle = self.idle.saturating_add(1);
+            return (self.idle == PATIENCE).then_some(0);
+        }
+        let hit = |line: &u64| bytes[*line as usize] & bytes_of_line(*line, offset, size) != 0;
+        let lines = bits(near).filter(hit).fold(0, |lines, line| lines | 1 << line);
+        (lines != 0).then_some(lines)
+    }
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let bit = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (bit < 64).then_some(u64::from(bit))
+    })
+}
+
+/// The bytes of `line` that `len` bytes at `offset` touch; they lie on one page and do touch the line.
+fn bytes_of_line(line: u64, offset: u64, len: u64) -> u64 {
+    let start = offset % 4096;
+    let first = start.saturating_sub(line * LINE);
+    let last = (start + len.max(1) - 1 - line * LINE).min(LINE - 1);
+    (u64::MAX << first) & (u64::MAX >> (LINE - 1 - last))
 }
 
 /// The lines that `len` bytes at `offset` touch; they lie on one page.
@@ -123,15 +194,43 @@ mod tests {
         assert_eq!(mask(63, 2), 3);
         assert_eq!(mask(4032, 64), 1 << 63);
         assert_eq!(mask(0x5000, 4096), u64::MAX);
+        assert_eq!(bytes_of_line(0, 60, 8), 0xF << 60);
+        assert_eq!(bytes_of_line(1, 60, 8), 0xF);
+        assert_eq!(bytes_of_line(1, 0, 4096), u64::MAX);
     }
 
     #[test]
     fn a_write_beside_code_is_no_hit() {
         let mut m = CodeMap::default();
         assert!(m.decoded(0x3010, 20));
+        assert!(!m.decoded(0x3100, 1), "the page is traced already");
         assert!(!m.written(0x3040, 4));
-        assert!(m.written(0x3030, 1));
+        assert!(!m.written(0x3024, 1), "on the line of the code, but behind its last byte");
+        assert!(!m.written(0x300C, 4));
+        assert!(m.written(0x3023, 1));
         assert_eq!(m.take_dirty(), Some(DirtyCode { page: 3, lines: 1 }));
+        assert!(m.written(0x300E, 4));
         assert!(m.written_range(0, 0x10000));
+        assert_eq!(m.take_dirty(), Some(DirtyCode { page: 3, lines: 1 | 1 << 4 }));
+    }
+
+    #[test]
+    fn a_page_is_traced_until_it_was_written_often_enough() {
+        let mut m = CodeMap::default();
+        assert!(m.decoded(0x3010, 20));
+        assert!(m.written(0x3010, 1));
+        m.take_dirty();
+        assert!(!m.retain(3, std::iter::empty()));
+        assert!(m.traces(0x3000));
+        assert!(!m.decoded(0x3010, 20), "decoded again before long");
+        m.written(0x3010, 1);
+        m.take_dirty();
+        m.retain(3, std::iter::empty());
+        let written = (0..).take_while(|_| !m.written(0x3800, 2)).count();
+        assert_eq!(written + 1, usize::from(PATIENCE));
+        assert_eq!(m.take_dirty(), Some(DirtyCode { page: 3, lines: 0 }));
+        assert!(m.retain(3, std::iter::empty()));
+        assert!(!m.traces(0x3000));
+        assert!(!m.written(0x3010, 1));
     }
 }

@@ -177,32 +177,34 @@ impl BlockCache {
         self.by_ram.remove(&ram_key(block.ram, block.code_size));
     }
 
-    /// Drops the blocks on `page` that touch one of `lines`, and tells `map` which lines still hold code.
-    pub fn drop_lines(&mut self, page: usize, lines: u64, map: &mut CodeMap) {
-        let mut left = 0;
-        if let Some(ids) = self.by_page.get_mut(&(page as u64)) {
-            ids.retain(|id| {
-                let block = &mut self.blocks[*id as usize];
-                let on = block.lines();
-                if !block.alive || on & lines != 0 {
-                    if block.alive {
-                        block.alive = false;
-                        self.by_ram.remove(&ram_key(block.ram, block.code_size));
-                    }
-                    return false;
-                }
-                left |= on;
-                true
-            });
-        }
-        map.retain(page, left);
+    /// Drops the blocks on `page` that touch one of `lines`, and tells `map` where code is left. Returns whether the
+    /// page ceases to be traced.
+    pub fn drop_lines(&mut self, page: usize, lines: u64, map: &mut CodeMap) -> bool {
+        let Some(ids) = self.by_page.get_mut(&(page as u64)) else {
+            return map.retain(page, std::iter::empty());
+        };
+        ids.retain(|id| {
+            let block = &mut self.blocks[*id as usize];
+            if block.alive && block.lines() & lines != 0 {
+                block.alive = false;
+                self.by_ram.remove(&ram_key(block.ram, block.code_size));
+            }
+            block.alive
+        });
+        map.retain(page, ids.iter().map(|id| self.blocks[*id as usize].on_page()))
     }
 }
 
 impl Block {
+    /// Where it lies in RAM, with the bytes that it has on its (first) page.
+    fn on_page(&self) -> (u64, u64) {
+        (self.ram, u64::from(self.run.bytes).min(0x1000 - self.ram % 0x1000))
+    }
+
     /// The lines of its (first) page that it lies on.
     pub fn lines(&self) -> u64 {
-        codemap::mask(self.ram, (self.run.bytes as u64).min(0x1000 - self.ram % 0x1000))
+        let (at, len) = self.on_page();
+        codemap::mask(at, len)
     }
 }
 

@@ -352,8 +352,7 @@ impl Cpu {
         }
         while let Some(dirty) = self.code.take_dirty() {
             self.epoch += 1;
-            blocks.drop_lines(dirty.page, dirty.lines, &mut self.code);
-            if !self.code.traces((dirty.page as u64) << 12) {
+            if blocks.drop_lines(dirty.page, dirty.lines, &mut self.code) {
                 self.tlb.forget_ram((dirty.page as u64) << 12);
             }
         }
