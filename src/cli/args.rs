@@ -19,6 +19,8 @@ pub struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Boot a built-in disk on the built-in BIOS: shows what the machine is and powers it off
+    Demo,
     /// Run a PC
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<Run>),

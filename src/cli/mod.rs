@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit codes out.
 
 mod args;
+mod demo;
 mod flat;
 mod output;
 mod run;
@@ -40,6 +41,7 @@ impl Failure {
 pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match args.command {
+        args::Command::Demo => demo::run(),
         args::Command::Run(run) => match &run.flat {
             Some(image) => flat::run(image, &run),
             None => run::run(&run),
