@@ -11,11 +11,17 @@ use iced_x86::code_asm::*;
 const DISK: usize = 1_474_560;
 /// Where the boot sector is loaded.
 const SECTOR: u64 = 0x7C00;
-/// Where it loads the rest, 16 sectors in all.
+/// Where it loads the rest, within the first track.
 const REST: u64 = 0x8000;
-const REST_SECTORS: u32 = 15;
-/// Where the 32-bit part begins, behind the 16-bit one.
+const REST_SECTORS: u32 = 16;
+/// The descriptor table behind the 16-bit part.
+const GDT: u64 = REST + 0x160;
+/// The handler of the timer interrupt.
+const TIMER: u64 = REST + 0x180;
+/// Where the 32-bit part begins.
 const WIDE: u64 = REST + 0x200;
+/// Where its texts begin.
+const TEXTS: u64 = REST + 0x1800;
 /// The memory map: a count, then entries of 20 bytes.
 const MAP_COUNT: u32 = 0x5000;
 const MAP: u32 = 0x5004;
@@ -37,10 +43,19 @@ pub fn image() -> Result<Vec<u8>, IcedError> {
     assert!(disk.len() <= 510, "the boot sector has {} bytes", disk.len());
     disk.resize(510, 0);
     disk.extend([0x55, 0xAA]);
-    let narrow = narrow_part()?;
-    disk.extend(&narrow);
-    disk.resize(512 + (WIDE - REST) as usize, 0);
-    disk.extend(wide_part()?);
+    let (wide, texts) = wide_part()?;
+    for (at, part) in [
+        (REST, narrow_part()?),
+        (GDT, descriptor_table()),
+        (TIMER, timer_handler()?),
+        (WIDE, wide),
+        (TEXTS, texts),
+    ] {
+        let place = 512 + (at - REST) as usize;
+        assert!(disk.len() <= place, "what lies before {at:#x} is too long");
+        disk.resize(place, 0);
+        disk.extend(part);
+    }
     assert!(disk.len() <= (1 + REST_SECTORS as usize) * 512, "the program has {} bytes", disk.len());
     disk.resize(DISK, 0);
     Ok(disk)
@@ -102,37 +117,36 @@ fn narrow_part() -> Result<Vec<u8>, IcedError> {
     a.in_(al, 0x92)?;
     a.or(al, 2)?;
     a.out(0x92, al)?;
-    let mut table = a.create_label();
-    a.lgdt(dword_ptr(table))?;
+    a.lgdt(dword_ptr(GDT))?;
     a.mov(eax, cr0)?;
     a.or(al, 1)?;
     a.mov(cr0, eax)?;
     // JMP FAR 8:WIDE.
     a.db(&[0xEA])?;
     a.dw(&[WIDE as u16, 8])?;
-    // The null descriptor's place holds what LGDT reads.
-    a.set_label(&mut table)?;
-    a.dw(&[23])?;
-    a.dd_label_or_zero()?;
-    a.dw(&[0])?;
-    a.dq(&[0x00CF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF])?;
-    let mut code = a.assemble(REST)?;
-    let table_at = REST as usize + code.len() - 24;
-    let slot = code.len() - 22;
-    code[slot..slot + 4].copy_from_slice(&(table_at as u32).to_le_bytes());
-    assert!(code.len() <= (WIDE - REST) as usize, "the 16-bit part has {} bytes", code.len());
-    Ok(code)
+    a.assemble(REST)
 }
 
-/// Leaves room for an address that is filled in later.
-trait Placeholder {
-    fn dd_label_or_zero(&mut self) -> Result<(), IcedError>;
+/// Flat segments for code and data; the null descriptor's place holds what LGDT reads.
+fn descriptor_table() -> Vec<u8> {
+    let mut table = 23u16.to_le_bytes().to_vec();
+    table.extend((GDT as u32).to_le_bytes());
+    table.extend([0, 0]);
+    table.extend(0x00CF_9B00_0000_FFFFu64.to_le_bytes());
+    table.extend(0x00CF_9300_0000_FFFFu64.to_le_bytes());
+    table
 }
 
-impl Placeholder for CodeAssembler {
-    fn dd_label_or_zero(&mut self) -> Result<(), IcedError> {
-        self.dd(&[0])
-    }
+/// Counts a timer interrupt.
+fn timer_handler() -> Result<Vec<u8>, IcedError> {
+    let mut a = CodeAssembler::new(32)?;
+    a.push(eax)?;
+    a.inc(dword_ptr(TICKS))?;
+    a.mov(al, 0x20)?;
+    a.out(0x20, al)?;
+    a.pop(eax)?;
+    a.iretd()?;
+    a.assemble(TIMER)
 }
 
 /// Texts and subroutines of the 32-bit part.
@@ -140,17 +154,15 @@ struct Wide {
     a: CodeAssembler,
     print: CodeLabel,
     hex: CodeLabel,
-    texts: Vec<(CodeLabel, Vec<u8>)>,
+    texts: Vec<u8>,
 }
 
 impl Wide {
     /// Prints `text`; a line feed begins a new row.
     fn say(&mut self, text: &str) -> Result<(), IcedError> {
-        let label = self.a.create_label();
-        let mut bytes = text.as_bytes().to_vec();
-        bytes.push(0);
-        self.texts.push((label, bytes));
-        self.a.lea(esi, ptr(label))?;
+        self.a.mov(esi, TEXTS as u32 + self.texts.len() as u32)?;
+        self.texts.extend(text.as_bytes());
+        self.texts.push(0);
         self.a.call(self.print)
     }
 
@@ -173,12 +185,12 @@ impl Wide {
     }
 }
 
-/// The 32-bit part. EDI is where the next character goes.
-fn wide_part() -> Result<Vec<u8>, IcedError> {
+/// The 32-bit part and its texts. EDI is where the next character goes.
+fn wide_part() -> Result<(Vec<u8>, Vec<u8>), IcedError> {
     let mut a = CodeAssembler::new(32)?;
-    let (print, hex, timer) = (a.create_label(), a.create_label(), a.create_label());
+    let (print, hex) = (a.create_label(), a.create_label());
     let mut w = Wide { a, print, hex, texts: Vec::new() };
-    set_up(&mut w.a, timer)?;
+    set_up(&mut w.a)?;
     w.say("idem86 demonstration\n\nFrom real mode to protected mode, with paging: CR0 ")?;
     w.a.mov(eax, cr0)?;
     w.say_hex(8)?;
@@ -196,10 +208,10 @@ fn wide_part() -> Result<Vec<u8>, IcedError> {
     w.say(" a hundred in a second.\nPower off.")?;
     w.wait_ticks(50)?;
     power_off(&mut w.a)?;
-    subroutines(w, timer)
+    subroutines(w)
 }
 
-fn set_up(a: &mut CodeAssembler, timer: CodeLabel) -> Result<(), IcedError> {
+fn set_up(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.mov(eax, 0x10)?;
     a.mov(ds, eax)?;
     a.mov(es, eax)?;
@@ -225,7 +237,7 @@ fn set_up(a: &mut CodeAssembler, timer: CodeLabel) -> Result<(), IcedError> {
     a.or(eax, i32::MIN)?;
     a.mov(cr0, eax)?;
     // One interrupt gate, for the timer.
-    a.lea(eax, ptr(timer))?;
+    a.mov(eax, TIMER as u32)?;
     a.mov(word_ptr(IDT + 8 * TIMER_VECTOR), ax)?;
     a.mov(dword_ptr(IDT + 8 * TIMER_VECTOR + 2), 8)?;
     a.mov(byte_ptr(IDT + 8 * TIMER_VECTOR + 5), 0x8E)?;
@@ -251,11 +263,11 @@ fn set_up(a: &mut CodeAssembler, timer: CodeLabel) -> Result<(), IcedError> {
         a.out(port, al)?;
     }
     a.sti()?;
-    a.mov(edi, SCREEN + ROW)
+    a.mov(edi, SCREEN)
 }
 
 fn show_processor(w: &mut Wide) -> Result<(), IcedError> {
-    w.say("\n\nProcessor   ")?;
+    w.say("\nProcessor   ")?;
     for leaf in 0x8000_0002u32..=0x8000_0004 {
         let a = &mut w.a;
         a.mov(eax, leaf)?;
@@ -274,7 +286,7 @@ fn show_processor(w: &mut Wide) -> Result<(), IcedError> {
 }
 
 fn show_memory(w: &mut Wide) -> Result<(), IcedError> {
-    w.say("\n\nMemory map")?;
+    w.say("\nMemory map")?;
     let (mut next, mut done) = (w.a.create_label(), w.a.create_label());
     w.a.mov(ebp, MAP)?;
     w.a.set_label(&mut next)?;
@@ -313,7 +325,7 @@ fn configuration(a: &mut CodeAssembler, register: u32) -> Result<(), IcedError> 
 }
 
 fn show_pci(w: &mut Wide) -> Result<(), IcedError> {
-    w.say("\n\nPCI")?;
+    w.say("\nPCI")?;
     let (mut next, mut absent) = (w.a.create_label(), w.a.create_label());
     w.a.mov(ebp, 0x8000_0000u32)?;
     w.a.set_label(&mut next)?;
@@ -355,16 +367,8 @@ fn power_off(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.jmp(stop)
 }
 
-fn subroutines(w: Wide, mut timer: CodeLabel) -> Result<Vec<u8>, IcedError> {
+fn subroutines(w: Wide) -> Result<(Vec<u8>, Vec<u8>), IcedError> {
     let Wide { mut a, mut print, mut hex, texts } = w;
-    a.set_label(&mut timer)?;
-    a.push(eax)?;
-    a.inc(dword_ptr(TICKS))?;
-    a.mov(al, 0x20)?;
-    a.out(0x20, al)?;
-    a.pop(eax)?;
-    a.iretd()?;
-
     // The text at ESI, light grey on black.
     let (mut plain, mut end) = (a.create_label(), a.create_label());
     a.set_label(&mut print)?;
@@ -391,6 +395,7 @@ fn subroutines(w: Wide, mut timer: CodeLabel) -> Result<Vec<u8>, IcedError> {
     let mut digit = a.create_label();
     let mut decimal = a.create_label();
     a.set_label(&mut hex)?;
+    a.push(ebx)?;
     a.mov(ebx, eax)?;
     a.mov(edx, ecx)?;
     a.mov(ecx, 8)?;
@@ -410,11 +415,8 @@ fn subroutines(w: Wide, mut timer: CodeLabel) -> Result<Vec<u8>, IcedError> {
     a.mov(ah, 15)?;
     a.stosw()?;
     a.loop_(digit)?;
+    a.pop(ebx)?;
     a.ret()?;
 
-    for (mut label, bytes) in texts {
-        a.set_label(&mut label)?;
-        a.db(&bytes)?;
-    }
-    a.assemble(WIDE)
+    Ok((a.assemble(WIDE)?, texts))
 }
