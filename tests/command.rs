@@ -108,3 +108,13 @@ fn the_timeout_and_a_machine_that_cannot_go_on_have_exit_codes_of_their_own() {
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&out.stderr).contains("halted for ever"));
 }
+
+#[test]
+fn the_demonstration_ends_with_power_off() {
+    let out = idem86(&["demo"]);
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    for part in ["with paging", "Memory map", "device 8086:1237", "a hundred in a second", "Power off."] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
