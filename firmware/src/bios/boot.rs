@@ -5,6 +5,8 @@ use super::bda::ebda;
 use super::call::Call;
 use super::hardware::cmos::{self, address};
 use super::int13::{self, FIRST_DISK, Kind, el_torito, floppy, status};
+use super::post::roms::{BootRom, boot_roms};
+use super::rom;
 use super::small::say;
 use crate::platform::{Platform, Segment};
 
@@ -16,6 +18,8 @@ const ATTEMPTS: u8 = 4;
 /// What can be booted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Device {
+    /// An option ROM that loads something by itself.
+    Rom(BootRom),
     Floppy,
     Disk,
     Cdrom,
@@ -33,6 +37,7 @@ impl Device {
 
     fn exists(self, io: &mut dyn Platform) -> bool {
         match self {
+            Device::Rom(_) => true,
             Device::Floppy => floppy::count(io) != 0,
             Device::Disk => int13::disk_count(io) != 0,
             Device::Cdrom => int13::all_drives(io).iter().any(|drive| drive.kind == Kind::Cdrom),
@@ -41,6 +46,7 @@ impl Device {
 
     fn name(self) -> &'static str {
         match self {
+            Device::Rom(_) => "option ROM",
             Device::Floppy => "floppy disk",
             Device::Disk => "hard disk",
             Device::Cdrom => "CD-ROM",
@@ -48,16 +54,16 @@ impl Device {
     }
 
     fn drive(self) -> u8 {
-        if self == Device::Floppy { 0 } else { FIRST_DISK }
+        if self == Device::Disk { FIRST_DISK } else { 0 }
     }
 }
 
-/// The devices in the order of the setup, as far as they exist.
+/// What there is to boot: option ROMs, then devices in the order of the setup.
 fn order(io: &mut dyn Platform) -> Vec<Device> {
     let first_second = cmos::read(io, address::BOOT_FIRST_SECOND);
     let third = cmos::read(io, address::BOOT_THIRD);
     let numbers = [first_second & 0xF, first_second >> 4, third >> 4];
-    let mut devices = Vec::new();
+    let mut devices: Vec<Device> = boot_roms(io).into_iter().map(Device::Rom).collect();
     for device in numbers.into_iter().filter_map(Device::from_setup) {
         if !devices.contains(&device) && device.exists(io) {
             devices.push(device);
@@ -72,11 +78,18 @@ fn present(io: &mut dyn Platform) -> Option<Device> {
     order(io).get(index).copied()
 }
 
-/// Goes on to the next device and announces it.
+/// The boot order begins anew.
+pub(super) fn first(call: &mut Call) {
+    ebda::BOOT_TRIED.set(call.io, 0);
+}
+
+/// Goes on to the next device and announces it, on a stack that what was started before may have left anywhere.
 pub(super) fn next(call: &mut Call) {
     let tried = ebda::BOOT_TRIED.get(call.io).saturating_add(1);
     ebda::BOOT_TRIED.set(call.io, tried);
     ebda::BOOT_RETRIES.set(call.io, 0);
+    call.regs.ss = Segment::real(0);
+    call.regs.esp = BOOT_SECTOR;
     if let Some(device) = present(call.io) {
         say(call.io, &format!("Booting from {}\r\n", device.name()));
     }
@@ -85,17 +98,19 @@ pub(super) fn next(call: &mut Call) {
 /// Registers for INT 13h, or the start of what needs no boot sector.
 pub(super) fn device(call: &mut Call) {
     let Some(device) = present(call.io) else {
-        ebda::BOOT_TRIED.set(call.io, 0);
+        say(call.io, "\r\nNo bootable device. Ctrl-Alt-Del restarts the machine.\r\n");
         return call.answer_flags(true, false);
     };
-    if device == Device::Cdrom {
-        return match el_torito::boot(call.io) {
-            Ok(boot) => start(call, boot.segment, 0, boot.number),
+    match device {
+        Device::Rom(rom) => return start_rom(call, rom),
+        Device::Cdrom => match el_torito::boot(call.io) {
+            Ok(boot) => return start(call, boot.segment, 0, boot.number),
             Err(why) => {
                 refuse(call, &why.to_string());
-                call.answer_flags(false, true);
+                return call.answer_flags(false, true);
             }
-        };
+        },
+        Device::Floppy | Device::Disk => {}
     }
     let regs = &mut call.regs;
     regs.set_ax(0x0201);
@@ -144,8 +159,6 @@ fn is_bootable(sector: &[u8; 512], unsigned: bool) -> bool {
 
 /// Enters `segment:offset` with the drive's number in DL.
 fn start(call: &mut Call, segment: u16, offset: u16, drive: u8) {
-    // Should it come back by INT 19h, it begins anew.
-    ebda::BOOT_TRIED.set(call.io, 0);
     let regs = &mut call.regs;
     regs.cs = Segment::real(segment);
     regs.eip = offset.into();
@@ -157,9 +170,15 @@ fn start(call: &mut Call, segment: u16, offset: u16, drive: u8) {
     (regs.esi, regs.edi, regs.ebp) = (0, 0, 0);
 }
 
-/// INT 18h.
-pub(super) fn nothing_to_boot(call: &mut Call) {
-    say(call.io, "\r\nNo bootable device. Ctrl-Alt-Del restarts the machine.\r\n");
+/// Calls a ROM that boots by itself. Should it return, the next device follows.
+fn start_rom(call: &mut Call, rom: BootRom) {
+    let return_to = u32::from(rom::SEGMENT) << 16 | u32::from(rom::BOOT_FAILED);
+    start(call, rom.segment, rom.offset, 0);
+    call.regs.set_ax(0);
+    let stack = call.regs.sp().wrapping_sub(4);
+    call.regs.set_sp(stack);
+    let at = call.regs.ss.at(stack.into());
+    call.put(at, return_to);
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn dispatch(trap: Trap, call: &mut Call) {
         Trap::Int15Continue => int15::wait::go_on(call),
         Trap::Int16 => keyboard::service(call),
         Trap::Int17 => small::printer(call),
-        Trap::Int18 => boot::nothing_to_boot(call),
+        Trap::BootFirst => boot::first(call),
         Trap::BootNext => boot::next(call),
         Trap::BootDevice => boot::device(call),
         Trap::BootRead => boot::sector_read(call),

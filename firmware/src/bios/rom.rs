@@ -72,7 +72,7 @@ const ENTRIES: &[Entry] = &[
     entry(0x15, 0xF859, system_services),
     entry(0x16, 0xE82E, keyboard_services),
     entry(0x17, 0xEFD2, |c| c.service(Trap::Int17)),
-    entry(0x18, own(0), no_boot_device),
+    entry(0x18, BOOT_FAILED, boot_failed),
     entry(0x19, 0xE6F2, bootstrap),
     entry(0x1A, 0xFE6E, |c| c.service(Trap::Int1a)),
     entry(0x40, 0xEC59, |c| c.waiting_service(Trap::Int13, Trap::Int13Continue)),
@@ -86,6 +86,8 @@ const ENTRIES: &[Entry] = &[
     Entry { vector: None, offset: APM_16, body: |c| c.far_service(Trap::ApmEntry) },
 ];
 
+/// INT 18h.
+pub(crate) const BOOT_FAILED: u16 = own(0);
 /// Where vectors of interrupt lines without a device lead.
 const UNEXPECTED_IRQ: u16 = own(7);
 /// APM's entry point for 16-bit protected mode.
@@ -197,13 +199,14 @@ struct Code {
     /// Prints the text that a service has prepared, by INT 10h. All registers stay.
     print: CodeLabel,
     post: CodeLabel,
+    boot_next: CodeLabel,
 }
 
 impl Code {
     fn new() -> Result<Self, IcedError> {
         let mut asm = CodeAssembler::new(16)?;
-        let (print, post) = (asm.create_label(), asm.create_label());
-        Ok(Code { asm, print, post })
+        let [print, post, boot_next] = std::array::from_fn(|_| asm.create_label());
+        Ok(Code { asm, print, post, boot_next })
     }
 
     fn trap(&mut self, trap: Trap) -> Result<(), IcedError> {
@@ -536,21 +539,11 @@ fn coprocessor(c: &mut Code) -> Result<(), IcedError> {
     c.asm.iret()
 }
 
-/// INT 18h: nothing to boot from. Keys and Ctrl-Alt-Del work on.
-fn no_boot_device(c: &mut Code) -> Result<(), IcedError> {
-    let mut halt = c.asm.create_label();
-    c.trap(Trap::Int18)?;
-    c.asm.sti()?;
-    c.asm.call(c.print)?;
-    c.asm.set_label(&mut halt)?;
-    c.asm.sti()?;
-    c.asm.hlt()?;
-    c.asm.jmp(halt)
-}
-
 /// INT 19h: asks for one device after the other.
 fn bootstrap(c: &mut Code) -> Result<(), IcedError> {
-    let [mut next, mut again, mut none] = std::array::from_fn(|_| c.asm.create_label());
+    let [mut again, mut none, mut halt] = std::array::from_fn(|_| c.asm.create_label());
+    let mut next = c.boot_next;
+    c.trap(Trap::BootFirst)?;
     c.asm.set_label(&mut next)?;
     c.asm.sti()?;
     c.trap(Trap::BootNext)?;
@@ -564,8 +557,18 @@ fn bootstrap(c: &mut Code) -> Result<(), IcedError> {
     c.trap(Trap::BootRead)?;
     c.asm.jc(again)?;
     c.asm.jmp(next)?;
+    // Keys and Ctrl-Alt-Del work on.
     c.asm.set_label(&mut none)?;
-    c.asm.int(0x18)
+    c.asm.call(c.print)?;
+    c.asm.set_label(&mut halt)?;
+    c.asm.sti()?;
+    c.asm.hlt()?;
+    c.asm.jmp(halt)
+}
+
+/// INT 18h: what was started does not want to go on; the next device follows. BIOS Boot Specification 1.01, "INT 18h".
+fn boot_failed(c: &mut Code) -> Result<(), IcedError> {
+    c.asm.jmp(c.boot_next)
 }
 
 #[cfg(test)]

@@ -68,8 +68,8 @@ traps! {
     Int16,
     /// Printer services.
     Int17,
-    /// No boot device.
-    Int18,
+    /// The boot order begins anew.
+    BootFirst,
     /// Goes on to the next boot device and announces it.
     BootNext,
     /// Registers for INT 13h to read the boot sector; carry when no device is left, zero when this one failed.

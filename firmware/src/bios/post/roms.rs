@@ -40,6 +40,33 @@ fn find(io: &mut dyn Platform) -> Vec<(u32, u32)> {
     found
 }
 
+/// A ROM that loads something by itself, entered by a far call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::bios) struct BootRom {
+    pub segment: u16,
+    pub offset: u16,
+}
+
+/// All such ROMs. BIOS Boot Specification 1.01, "BEV Devices"; Plug and Play BIOS Specification 1.0A, "Option ROM
+/// Header".
+pub(in crate::bios) fn boot_roms(io: &mut dyn Platform) -> Vec<BootRom> {
+    let roms = find(io);
+    roms.into_iter().filter_map(|(at, length)| boot_entry(io, at, length)).collect()
+}
+
+fn boot_entry(io: &mut dyn Platform, at: u32, length: u32) -> Option<BootRom> {
+    const HEADER_POINTER: u32 = 0x1A;
+    const HEADER: u32 = 0x20;
+    const ENTRY_VECTOR: u32 = 0x1A;
+    let header = u32::from(io.get::<u16>(at + HEADER_POINTER));
+    let within = header + HEADER <= length;
+    if !within || io.get::<u32>(at + header).to_le_bytes() != *b"$PnP" {
+        return None;
+    }
+    let offset = io.get::<u16>(at + header + ENTRY_VECTOR);
+    (offset != 0).then_some(BootRom { segment: (at >> 4) as u16, offset })
+}
+
 /// The parts of memory that ROMs touch.
 fn parts(roms: &[(u32, u32)]) -> Vec<u32> {
     let touched =
