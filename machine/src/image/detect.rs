@@ -58,14 +58,15 @@ impl ImageKind {
         if head.get(LINUX_MAGIC..LINUX_MAGIC + 4) == Some(b"HdrS") {
             return Some(ImageKind::Linux);
         }
-        if has_multiboot_header(head) {
+        // A boot loader behind the boot sector may look like a multiboot kernel.
+        let bootable = head.get(510..512) == Some(&[0x55, 0xAA]) && size.is_multiple_of(512);
+        if !bootable && has_multiboot_header(head) {
             return Some(ImageKind::Multiboot);
         }
         if Format::of_size(size).is_some() {
             return Some(ImageKind::Floppy);
         }
-        let bootable = head.get(510..512) == Some(&[0x55, 0xAA]);
-        (bootable && size.is_multiple_of(512)).then_some(ImageKind::Disk)
+        bootable.then_some(ImageKind::Disk)
     }
 
     /// Checks that an image of `size` bytes can be this kind of medium.
@@ -114,5 +115,7 @@ mod tests {
         assert_eq!(kind(&kernel, b"", 9_999), None, "the checksum is wrong");
         kernel[72..76].copy_from_slice(&0u32.wrapping_sub(MULTIBOOT_MAGIC + 3).to_le_bytes());
         assert_eq!(kind(&kernel, b"", 9_999), Some(ImageKind::Multiboot));
+        kernel[510..512].copy_from_slice(&[0x55, 0xAA]);
+        assert_eq!(kind(&kernel, b"", 10 << 20), Some(ImageKind::Disk), "GRUB in front of a partition");
     }
 }
