@@ -59,6 +59,18 @@ pub const GUESTS: &[Guest] = &[
         mode: Mode::Paged,
         body: paged32,
     },
+    Guest {
+        name: "packed32",
+        about: "packed integers in XMM registers: blending two images",
+        mode: Mode::Flat,
+        body: packed32,
+    },
+    Guest {
+        name: "float32",
+        about: "packed singles and scalar doubles: SSE and SSE2",
+        mode: Mode::Flat,
+        body: float32,
+    },
 ];
 
 impl Guest {
@@ -279,4 +291,81 @@ fn paged32(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.add(edi, 4)?;
     a.dec(ecx)?;
     a.jne(copy)
+}
+
+/// Sets CR4.OSFXSR and CR4.OSXMMEXCPT.
+fn enable_sse(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.mov(eax, cr4)?;
+    a.or(eax, 0x600)?;
+    a.mov(cr4, eax)
+}
+
+/// Bytes of an image, and of an array.
+const VECTORS: u32 = 0x1_0000;
+
+fn packed32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const IMAGES: [u32; 2] = [SIEVE, SIEVE + VECTORS];
+    enable_sse(a)?;
+    a.pxor(xmm7, xmm7)?;
+    a.mov(eax, 0x0060_0060)?;
+    a.movd(xmm6, eax)?;
+    a.pshufd(xmm6, xmm6, 0)?;
+    a.xor(ecx, ecx)?;
+    let mut l = a.create_label();
+    a.set_label(&mut l)?;
+    // (first * 60h + second * A0h) / 100h, for each byte
+    a.movdqa(xmm0, xmmword_ptr(ecx + IMAGES[0]))?;
+    a.movdqa(xmm2, xmmword_ptr(ecx + IMAGES[1]))?;
+    a.movdqa(xmm1, xmm0)?;
+    a.movdqa(xmm3, xmm2)?;
+    for (first, second, high) in [(xmm0, xmm2, false), (xmm1, xmm3, true)] {
+        if high {
+            a.punpckhbw(first, xmm7)?;
+            a.punpckhbw(second, xmm7)?;
+        } else {
+            a.punpcklbw(first, xmm7)?;
+            a.punpcklbw(second, xmm7)?;
+        }
+        a.psubw(first, second)?;
+        a.pmullw(first, xmm6)?;
+        a.psrlw(first, 8)?;
+        a.paddb(first, second)?;
+    }
+    a.packuswb(xmm0, xmm1)?;
+    a.movdqa(xmmword_ptr(ecx + IMAGES[1]), xmm0)?;
+    a.add(ecx, 16)?;
+    a.cmp(ecx, VECTORS)?;
+    a.jb(l)
+}
+
+fn float32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const ARRAYS: [u32; 2] = [SIEVE, SIEVE + VECTORS];
+    enable_sse(a)?;
+    a.mov(ecx, VECTORS)?;
+    let mut fill = a.create_label();
+    a.set_label(&mut fill)?;
+    a.cvtsi2ss(xmm0, ecx)?;
+    a.movss(dword_ptr(ecx + (ARRAYS[0] - 4)), xmm0)?;
+    a.sub(ecx, 4)?;
+    a.jne(fill)?;
+    a.mov(eax, 0x3F19_999Au32)?; // 0.6
+    a.movd(xmm7, eax)?;
+    a.shufps(xmm7, xmm7, 0)?;
+    a.cvtss2sd(xmm6, xmm7)?;
+    let mut l = a.create_label();
+    a.set_label(&mut l)?;
+    a.movaps(xmm0, xmmword_ptr(ecx + ARRAYS[0]))?;
+    a.movaps(xmm1, xmm0)?;
+    a.mulps(xmm0, xmm7)?;
+    a.addps(xmm0, xmmword_ptr(ecx + ARRAYS[1]))?;
+    a.sqrtps(xmm1, xmm1)?;
+    a.subps(xmm0, xmm1)?;
+    a.movaps(xmmword_ptr(ecx + ARRAYS[1]), xmm0)?;
+    a.cvtss2sd(xmm2, xmm0)?;
+    a.addsd(xmm3, xmm2)?;
+    a.mulsd(xmm3, xmm6)?;
+    a.comisd(xmm3, xmm2)?;
+    a.add(ecx, 16)?;
+    a.cmp(ecx, VECTORS)?;
+    a.jb(l)
 }

@@ -9,6 +9,11 @@
 //!
 //! - RCPPS and RSQRTPS give the exact result rounded to 12 significant bits: a relative error of at most 2^-12
 //!   where 1.5 * 2^-12 is allowed. The tables of real processors differ among themselves.
+//! - CVTPI2PS with a memory operand has nothing to do with MM registers and leaves the x87 unit alone, as on AMD's
+//!   processors. The SDM has that for CVTPI2PD alone.
+//! - A conversion to an MM register whose exception is not masked has turned the x87 registers into MM registers
+//!   by then, as on AMD's processors. The SDM does not say.
+//! - An operand of 16 bytes that is neither aligned nor within the limit of SS raises #GP rather than #SS.
 
 mod compare;
 mod convert;
