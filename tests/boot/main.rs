@@ -1,0 +1,7 @@
+//! Real guests, from firmware to operating systems, on every engine.
+//!
+//! One file for each family of guests. Boots that take long are ignored unless asked for, as `tests/run full` does.
+
+mod bios;
+mod freedos;
+mod support;
