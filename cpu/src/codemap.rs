@@ -117,7 +117,7 @@ impl CodeMap {
 
     /// After blocks were dropped, `code` is what is left on `page`: offsets in RAM with lengths. Returns whether
     /// the page ceases to be traced.
-    pub fn retain(&mut self, page: usize, code: impl Iterator<Item = (u64, u64)>) -> bool {
+    pub fn retain(&mut self, page: usize, code: impl IntoIterator<Item = (u64, u64)>) -> bool {
         let Some(page) = self.pages.get_mut(page) else { return false };
         page.lines = 0;
         if let Some(bytes) = &mut page.bytes {

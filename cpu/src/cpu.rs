@@ -110,6 +110,8 @@ pub struct Cpu {
     pub(crate) code: CodeMap,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
     pub(crate) epoch: u64,
+    /// Code was executed without the engine, which was not told of what changed meanwhile.
+    pub(crate) engine_missed_code: bool,
     /// Out while it runs.
     pub(crate) blocks: Option<Box<BlockCache>>,
     /// Where the current run ends; repeated string instructions stop there.
@@ -170,6 +172,7 @@ impl Cpu {
             tlb: Tlb::default(),
             code: CodeMap::default(),
             epoch: 1,
+            engine_missed_code: false,
             blocks: None,
             budget_end: 0,
             suppress_step: false,

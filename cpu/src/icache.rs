@@ -5,7 +5,7 @@
 //! whenever a translation may have changed. An instruction that spans two pages is a block of its own which
 //! keeps its bytes and is compared with memory before each use.
 
-use crate::codemap::{self, CodeMap};
+use crate::codemap;
 use crate::decode::insn::Insn;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -177,12 +177,10 @@ impl BlockCache {
         self.by_ram.remove(&ram_key(block.ram, block.code_size));
     }
 
-    /// Drops the blocks on `page` that touch one of `lines`, and tells `map` where code is left. Returns whether the
-    /// page ceases to be traced.
-    pub fn drop_lines(&mut self, page: usize, lines: u64, map: &mut CodeMap) -> bool {
-        let Some(ids) = self.by_page.get_mut(&(page as u64)) else {
-            return map.retain(page, std::iter::empty());
-        };
+    /// Drops the blocks on `page` that touch one of `lines`. Gives where on the page blocks are left: offsets in RAM,
+    /// with lengths.
+    pub fn drop_lines(&mut self, page: usize, lines: u64) -> Vec<(u64, u64)> {
+        let Some(ids) = self.by_page.get_mut(&(page as u64)) else { return Vec::new() };
         ids.retain(|id| {
             let block = &mut self.blocks[*id as usize];
             if block.alive && block.lines() & lines != 0 {
@@ -191,7 +189,7 @@ impl BlockCache {
             }
             block.alive
         });
-        map.retain(page, ids.iter().map(|id| self.blocks[*id as usize].on_page()))
+        ids.iter().map(|id| self.blocks[*id as usize].on_page()).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::bus::{Biu, Bus, PageKind, Work};
 use crate::cpu::{Cpu, Leave};
 use crate::decode::insn::Insn;
 use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
+use crate::engine::Engine;
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::icache::{BLOCK_MAX, BlockCache};
 use crate::mmu::Access;
@@ -41,6 +42,18 @@ impl Cpu {
     ///
     /// `ram` is lent for the run; [`PageKind`] offsets count in it.
     pub fn run(&mut self, ram: &[Cell<u8>], bus: &mut dyn Bus, budget: Work) -> Stop {
+        self.engine_missed_code = true;
+        self.run_engine(ram, bus, budget, None)
+    }
+
+    /// The loop behind [`Cpu::run`] and [`Cpu::run_with`].
+    pub(crate) fn run_engine(
+        &mut self,
+        ram: &[Cell<u8>],
+        bus: &mut dyn Bus,
+        budget: Work,
+        mut engine: Option<&mut (dyn Engine + '_)>,
+    ) -> Stop {
         let mut biu = Biu::new(ram, bus);
         self.sample_pins(&mut biu);
         self.attention = true;
@@ -51,18 +64,25 @@ impl Cpu {
             if self.retired >= end {
                 break Stop::Budget;
             }
-            let go = if self.attention { self.service_events(&mut biu, &mut blocks) } else { Go::Blocks };
+            let go = if self.attention {
+                self.drop_dirty(&mut blocks, engine.as_deref_mut());
+                self.service_events(&mut biu)
+            } else {
+                Go::Blocks
+            };
             match go {
                 Go::Blocks => {
                     self.budget_end = end;
-                    self.run_block(&mut biu, &mut blocks);
+                    if !engine.as_deref_mut().is_some_and(|engine| engine.run(self, &mut biu)) {
+                        self.run_block(&mut biu, &mut blocks);
+                    }
                 }
                 Go::OneInstruction => self.run_one(&mut biu, &mut blocks),
                 Go::Events => {}
                 Go::Stop(stop) => break stop,
             }
         };
-        self.drop_dirty(&mut blocks);
+        self.drop_dirty(&mut blocks, engine);
         self.blocks = Some(blocks);
         stop
     }
@@ -75,10 +95,7 @@ impl Cpu {
     /// Looks at everything that may come between two instructions, in the order of SDM Vol. 3A, "Priority Among
     /// Concurrent Events", and says how to go on.
     #[cold]
-    fn service_events(&mut self, biu: &mut Biu, blocks: &mut BlockCache) -> Go {
-        if self.code.is_dirty() {
-            self.drop_dirty(blocks);
-        }
+    fn service_events(&mut self, biu: &mut Biu) -> Go {
         if std::mem::take(&mut self.pins.reset) {
             return Go::Stop(Stop::Reset);
         }
@@ -154,7 +171,7 @@ impl Cpu {
 
     /// Executes `insns`, which are `bytes` long. Gives whether they ended without a fault.
     #[inline(always)]
-    fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64) -> bool {
+    pub(crate) fn run_insns(&mut self, biu: &mut Biu, insns: &[Insn], bytes: u64) -> bool {
         let ip = self.rip;
         self.block_ip = ip;
         self.rip = ip + bytes;
@@ -255,8 +272,6 @@ impl Cpu {
         }
         if blocks.is_full() {
             blocks.clear();
-            self.code.request_clear();
-            self.code.take_clear();
         }
         let mut run = [None; BLOCK_MAX];
         let mut count = 0;
@@ -344,15 +359,26 @@ impl Cpu {
         Ok((bytes, most))
     }
 
-    /// Drops the blocks whose bytes were written.
-    fn drop_dirty(&mut self, blocks: &mut BlockCache) {
+    /// Drops the code whose bytes were written.
+    fn drop_dirty(&mut self, blocks: &mut BlockCache, mut engine: Option<&mut (dyn Engine + '_)>) {
+        if !self.code.is_dirty() {
+            return;
+        }
         if self.code.take_clear() {
             blocks.clear();
             self.epoch += 1;
+            if let Some(engine) = engine.as_deref_mut() {
+                engine.drop_all_code();
+            }
         }
         while let Some(dirty) = self.code.take_dirty() {
             self.epoch += 1;
-            if blocks.drop_lines(dirty.page, dirty.lines, &mut self.code) {
+            let mut left = blocks.drop_lines(dirty.page, dirty.lines);
+            if let Some(engine) = engine.as_deref_mut() {
+                engine.drop_code(dirty.page, dirty.lines);
+                left.extend(engine.code_on(dirty.page));
+            }
+            if self.code.retain(dirty.page, left) {
                 self.tlb.forget_ram((dirty.page as u64) << 12);
             }
         }

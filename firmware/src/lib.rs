@@ -10,5 +10,4 @@ pub mod bios;
 pub mod kernel_rom;
 pub mod loader;
 pub mod platform;
-mod tables;
 pub mod video;

@@ -2,6 +2,7 @@
 
 use crate::clock::ClockKind;
 use crate::cmos::BootDevice;
+use crate::engine::EngineKind;
 use crate::memmap::{BIOS_MAX, RAM_MAX};
 use idem86_devices::backend::Medium;
 use idem86_devices::rtc::CivilDateTime;
@@ -51,6 +52,8 @@ pub struct Config {
     pub serial_pace: Pace,
     /// A reset restarts the machine; without, it ends the run.
     pub reboot: bool,
+    /// What executes guest code.
+    pub engine: EngineKind,
 }
 
 impl Config {
@@ -69,6 +72,7 @@ impl Config {
             start: CivilDateTime::from_unix_seconds(946_684_800),
             serial_pace: Pace::Immediate,
             reboot: true,
+            engine: EngineKind::Interpreter,
         }
     }
 
@@ -107,6 +111,9 @@ pub enum ConfigError {
     /// A diskette does not go into its drive.
     #[error("drive {}: {}", char::from(*_0), _1)]
     Floppy(u8, idem86_devices::floppy::InsertError),
+    /// The engine cannot run on this host.
+    #[error("the engine cannot run on this host: {0}")]
+    Engine(String),
     /// A drive cannot be attached.
     #[error("{0}: {1}")]
     Drive(&'static str, idem86_devices::ide::AttachError),

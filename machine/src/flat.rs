@@ -1,5 +1,6 @@
 //! Running a flat image on a bare processor: RAM, a serial port that prints, and a port that ends the run.
 
+use crate::engine::Engine;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::flat::{FlatBus, load};
 use idem86_cpu::run::Stop;
@@ -52,6 +53,8 @@ pub enum FlatEnd {
 pub struct FlatMachine {
     /// The processor, at the image's first instruction.
     pub cpu: Cpu,
+    /// What executes the image: at first the interpreter.
+    pub engine: Engine,
     ram: Vec<u8>,
     bus: FlatBus,
 }
@@ -77,14 +80,14 @@ impl FlatMachine {
         cpu.state_changed();
         let mut bus = FlatBus::new(memory);
         bus.exit_port = exit_port;
-        Ok(FlatMachine { cpu, ram, bus })
+        Ok(FlatMachine { cpu, engine: Engine::Interpreter, ram, bus })
     }
 
     /// Runs until the image ends it or `timeout` of host time has passed. Serial output goes to `out`.
     pub fn run(&mut self, timeout: Option<Duration>, out: &mut dyn Write) -> Result<FlatEnd, FlatError> {
         let start = Instant::now();
         loop {
-            let stop = self.cpu.run(cells(&mut self.ram), &mut self.bus, SLICE);
+            let stop = self.engine.run(&mut self.cpu, cells(&mut self.ram), &mut self.bus, SLICE);
             if !self.bus.output.is_empty() {
                 out.write_all(&std::mem::take(&mut self.bus.output))?;
                 out.flush()?;

@@ -6,6 +6,7 @@ pub mod board;
 pub mod clock;
 pub mod cmos;
 pub mod config;
+pub mod engine;
 mod firmware;
 pub mod flat;
 pub mod guest_memory;

@@ -4,6 +4,7 @@ use crate::board::{Board, FIRMWARE_TRAP};
 use crate::clock::{Clock, ClockKind};
 use crate::cmos::{self, Setup};
 use crate::config::{Config, ConfigError, Firmware, IdeDrive};
+use crate::engine::Engine;
 use crate::guest_memory::GuestMemory;
 use crate::kernel;
 use crate::keyboard::KeyQueue;
@@ -62,6 +63,8 @@ pub struct Machine {
     pub keyboard: KeyQueue,
     /// RAM and ROMs; see [`MemoryMap`].
     pub(crate) slab: Vec<u8>,
+    /// What executes guest code.
+    pub engine: Engine,
     reboot: bool,
     kernel: Option<Loaded>,
     counters: Counters,
@@ -91,6 +94,7 @@ impl Machine {
     /// Builds a machine and switches it on.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
+        let engine = Engine::new(config.engine).map_err(|e| ConfigError::Engine(e.to_string()))?;
         let bios = match config.firmware {
             Firmware::Builtin => idem86_firmware::bios::image().to_vec(),
             Firmware::Image(image) => image,
@@ -142,6 +146,7 @@ impl Machine {
             board,
             keyboard: KeyQueue::default(),
             slab,
+            engine,
             reboot: config.reboot,
             kernel: config.kernel,
             counters: Counters::default(),
@@ -230,7 +235,7 @@ impl Machine {
         self.counters.runs += 1;
         let (before, start) = (self.cpu.work(), Instant::now());
         let ram = Cell::from_mut(self.slab.as_mut_slice()).as_slice_of_cells();
-        let stop = self.cpu.run(ram, &mut self.board, budget);
+        let stop = self.engine.run(&mut self.cpu, ram, &mut self.board, budget);
         if self.board.clock.kind() == ClockKind::Host {
             let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.board.clock.observe(self.cpu.work() - before, GuestDuration::from_nanos(elapsed));

@@ -1,7 +1,8 @@
 //! `idem86 run --flat`: a flat image on a bare processor.
 
-use super::args::Run;
+use super::args::{EngineArg, Run};
 use super::{EXIT_TIMEOUT, Failure, debug_exit_code};
+use idem86::machine::engine::Engine;
 use idem86::machine::flat::{FlatEnd, FlatError, FlatMachine};
 use std::io;
 use std::path::Path;
@@ -17,6 +18,7 @@ pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
     let mut machine =
         FlatMachine::new(&image, args.memory as usize, args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT))
             .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
+    machine.engine = Engine::new(EngineArg::kind(args.engine)).map_err(|e| Failure::Usage(e.to_string()))?;
     let timeout = args.timeout.map(Duration::from_secs_f64);
     match machine.run(timeout, &mut io::stdout()) {
         Ok(FlatEnd::Exit(value)) => Ok(debug_exit_code(value)),

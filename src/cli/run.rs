@@ -200,9 +200,7 @@ impl<'a> Session<'a> {
         let guest = self.machine.now().as_nanos() as f64 / 1e9;
         let cpu = &self.machine.cpu;
         let cs = cpu.seg[SegReg::Cs as usize];
-        match self.args.engine {
-            EngineArg::Interpreter => eprintln!("engine              interpreter"),
-        }
+        eprintln!("engine           {:>14}", EngineArg::kind(self.args.engine).name());
         eprintln!("ended at         {:04X}:{:08X}, linear {:08X}", cs.selector, cpu.rip, cs.base + cpu.rip);
         eprintln!("guest time       {guest:14.3} s");
         eprintln!("host time        {host:14.3} s");
@@ -211,6 +209,9 @@ impl<'a> Session<'a> {
         eprintln!("runs             {:14}", counters.runs);
         eprintln!("resets           {:14}", counters.resets);
         eprintln!("unclaimed I/O    {:14}", counters.unclaimed);
+        if let Some(counters) = self.machine.engine.counters() {
+            eprint!("{counters}");
+        }
     }
 }
 
@@ -223,6 +224,7 @@ fn config(args: &Run) -> Result<Config, Failure> {
     let mut config = Config::new(args.memory, firmware);
     config.vga_bios = args.vga_bios.as_deref().map(read).transpose()?;
     config.reboot = !args.no_reboot;
+    config.engine = EngineArg::kind(args.engine);
     config.clock = match args.clock {
         ClockArg::Host => ClockKind::Host,
         ClockArg::Virtual => ClockKind::Virtual,

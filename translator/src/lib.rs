@@ -1,5 +1,28 @@
 //! Binary translation and the host: the only crate that touches raw memory.
 #![deny(unsafe_code)]
+// The assembler converts the numbers of registers, whatever type they have.
+#![allow(clippy::useless_conversion)]
 
+#[cfg(target_arch = "x86_64")]
+mod cache;
+#[cfg(target_arch = "x86_64")]
+mod discover;
+#[cfg(target_arch = "x86_64")]
+mod emit;
 #[allow(unsafe_code)]
 pub mod host;
+#[cfg(target_arch = "x86_64")]
+mod key;
+#[cfg(target_arch = "x86_64")]
+mod lower;
+#[cfg(target_arch = "x86_64")]
+mod shadow;
+#[cfg(target_arch = "x86_64")]
+mod space;
+#[cfg(target_arch = "x86_64")]
+mod translator;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "unsupported.rs"]
+mod translator;
+
+pub use translator::{Counters, Options, Translator, Unsupported};

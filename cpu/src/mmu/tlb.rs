@@ -80,20 +80,39 @@ impl Entry {
     pub fn plain(&self) -> bool {
         self.frame & PLAIN != 0
     }
-    fn global(&self) -> bool {
+    /// It is kept when CR3 is loaded.
+    pub fn is_global(&self) -> bool {
         self.frame & GLOBAL != 0
     }
 }
+
+/// What happened to translations; for who keeps more of them than fit here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// All were forgotten.
+    All,
+    /// Those that are not global were forgotten.
+    Local,
+    /// Those of the page at this linear address were forgotten.
+    Page(u64),
+    /// Writes to the RAM page at this offset are traced from now on.
+    Traced(u64),
+}
+
+/// Changes that are kept before they become one [`Change::All`].
+const LOG_MAX: usize = 64;
 
 /// All views.
 #[derive(Debug)]
 pub struct Tlb {
     views: [Box<[Entry; ENTRIES]>; 3],
+    /// What happened since somebody asked; `None` while nobody asks.
+    log: Option<Vec<Change>>,
 }
 
 impl Default for Tlb {
     fn default() -> Self {
-        Tlb { views: std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES])) }
+        Tlb { views: std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES])), log: None }
     }
 }
 
@@ -109,8 +128,36 @@ impl Tlb {
         self.views[view as usize][(linear >> 12) as usize % ENTRIES] = entry;
     }
 
+    /// Keeps a log of changes from now on, which [`Tlb::take_log`] empties.
+    pub fn keep_log(&mut self) {
+        self.log.get_or_insert_with(|| vec![Change::All]);
+    }
+
+    /// What happened since the last call.
+    pub fn take_log(&mut self) -> Vec<Change> {
+        self.log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether anything happened since.
+    #[inline]
+    pub fn log_is_filled(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| !log.is_empty())
+    }
+
+    fn note(&mut self, change: Change) {
+        match &mut self.log {
+            Some(log) if change == Change::All || log.len() == LOG_MAX => {
+                log.clear();
+                log.push(Change::All);
+            }
+            Some(log) => log.push(change),
+            None => {}
+        }
+    }
+
     /// Forgets everything.
     pub fn flush_all(&mut self) {
+        self.note(Change::All);
         for view in &mut self.views {
             view.fill(Entry::EMPTY);
         }
@@ -118,8 +165,9 @@ impl Tlb {
 
     /// Forgets what is not global: a load of CR3.
     pub fn flush_local(&mut self) {
+        self.note(Change::Local);
         for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
-            if !e.global() {
+            if !e.is_global() {
                 *e = Entry::EMPTY;
             }
         }
@@ -127,6 +175,7 @@ impl Tlb {
 
     /// Forgets the page of `linear`: INVLPG.
     pub fn flush_page(&mut self, linear: u64) {
+        self.note(Change::Page(linear));
         for view in &mut self.views {
             view[(linear >> 12) as usize % ENTRIES] = Entry::EMPTY;
         }
@@ -134,6 +183,7 @@ impl Tlb {
 
     /// Makes every write to the RAM page at `ram` take the slow path, because code was decoded from it.
     pub fn trace_writes(&mut self, ram: u64) {
+        self.note(Change::Traced(ram));
         for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
             if e.ram == ram && e.write != INVALID {
                 e.write |= SLOW;

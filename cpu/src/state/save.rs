@@ -173,6 +173,7 @@ impl Cpu {
             code: _,
             epoch: _,
             blocks: _,
+            engine_missed_code: _,
         } = self;
         // INTR and A20M# are levels and sampled when a run begins; an NMI was latched, a new memory map obeyed.
         let Pins { intr: _, nmi: _, a20: _, reset, remapped: _, pause } = *pins;

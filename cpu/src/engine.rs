@@ -1,0 +1,141 @@
+//! The seam between the run loop and an engine that runs code in the interpreter's place.
+//!
+//! Events, faults and everything rare stay with the run loop and the interpreter; an engine gets the processor at an
+//! instruction boundary where nothing is pending, runs as much as it wants of the budget, and hands back. What it
+//! cannot do itself it has executed here, one instruction at a time, so that semantics exist once.
+
+use crate::bus::{Biu, Bus, PageKind, Work};
+use crate::cpu::Cpu;
+use crate::decode::insn::Insn;
+use crate::mmu::Access;
+use crate::mmu::tlb::{Change, View};
+use crate::run::Stop;
+use std::cell::Cell;
+
+/// An engine; see the module's description.
+pub trait Engine {
+    /// Runs code from CS:EIP on, for at most [`Cpu::budget_left`] units of work. Gives `false` if it did nothing: the
+    /// interpreter then runs one block.
+    fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool;
+
+    /// Bytes of code on the lines `lines` (64 bytes each, one bit per line) of RAM page `page` were overwritten.
+    fn drop_code(&mut self, page: usize, lines: u64);
+
+    /// All code is to be forgotten.
+    fn drop_all_code(&mut self);
+
+    /// Where code that the engine still keeps lies on RAM page `page`: offsets in RAM, with lengths that do not cross
+    /// the page.
+    fn code_on(&self, page: usize) -> Vec<(u64, u64)>;
+}
+
+/// How a page of linear memory can be accessed without asking anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectPage {
+    /// Offset of the page in the RAM slice.
+    pub ram: u64,
+    /// It can be read.
+    pub read: bool,
+    /// It can be written.
+    pub write: bool,
+    /// Its translation survives a load of CR3.
+    pub global: bool,
+}
+
+impl Cpu {
+    /// As [`Cpu::run`], with an engine that runs what it can.
+    pub fn run_with(
+        &mut self,
+        engine: &mut dyn Engine,
+        ram: &[Cell<u8>],
+        bus: &mut dyn Bus,
+        budget: Work,
+    ) -> Stop {
+        self.tlb.keep_log();
+        if std::mem::take(&mut self.engine_missed_code) {
+            engine.drop_all_code();
+        }
+        self.run_engine(ram, bus, budget, Some(engine))
+    }
+
+    /// Units of work until the run ends.
+    #[inline]
+    pub fn budget_left(&self) -> Work {
+        self.budget_end.saturating_sub(self.retired)
+    }
+
+    /// The work that must not be exceeded in this run.
+    #[inline]
+    pub fn budget_end(&self) -> Work {
+        self.budget_end
+    }
+
+    /// Tells how much work is retired: an engine did it in the processor's place.
+    #[inline]
+    pub fn set_work(&mut self, work: Work) {
+        self.retired = work;
+    }
+
+    /// Whether the run loop must look at events before the next instruction.
+    #[inline]
+    pub fn needs_attention(&self) -> bool {
+        self.attention
+    }
+
+    /// Executes `insn`, which stands alone at EIP `ip`, as the interpreter does, faults included. Gives whether it
+    /// ended without a fault. Repeated string instructions may stop before their last iteration, with EIP at `ip`.
+    pub fn execute(&mut self, biu: &mut Biu, insn: &Insn, ip: u64) -> bool {
+        self.rip = ip;
+        self.run_insns(biu, std::slice::from_ref(insn), insn.length as u64)
+    }
+
+    /// The privilege view of the current code.
+    #[inline]
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// The offset in RAM of the code at CS:EIP, if it can be fetched from memory that is not a device's. What a
+    /// fetch would raise is left to the interpreter.
+    pub fn code_offset(&mut self, biu: &mut Biu, linear: u64) -> Option<u64> {
+        let physical = self.translate(biu, linear, Access::Execute, self.view).ok()?;
+        match biu.bus.page(physical & !0xFFF) {
+            PageKind::Ram(at) | PageKind::Rom(at) => Some(at + (physical & 0xFFF)),
+            PageKind::Device => None,
+        }
+    }
+
+    /// Code was taken from `len` bytes at `offset` of RAM, all on one page: [`Engine::drop_code`] is told when they
+    /// are overwritten.
+    pub fn keep_code(&mut self, offset: u64, len: usize) {
+        if self.code.decoded(offset, len) {
+            self.tlb.trace_writes(offset & !0xFFF);
+        }
+    }
+
+    /// How the page of `linear` can be accessed with the privilege of the current code, as far as it was translated
+    /// before.
+    pub fn direct_page(&self, linear: u64) -> Option<DirectPage> {
+        let page = linear & 0xFFFF_F000;
+        let e = self.tlb.entry(self.view, page);
+        let (read, write) = (e.read == page, e.write == page);
+        (read || write).then(|| DirectPage { ram: e.ram, read, write, global: e.is_global() })
+    }
+
+    /// Whether the page of `linear`, as far as it was translated before, keeps its translation when CR3 is loaded.
+    pub fn is_global_page(&self, linear: u64) -> bool {
+        self.tlb.entry(self.view, linear).is_global()
+    }
+
+    /// What happened to translations since the last call, in order.
+    #[inline]
+    pub fn take_translation_changes(&mut self) -> Vec<Change> {
+        self.tlb.take_log()
+    }
+
+    /// Whether [`Cpu::take_translation_changes`] would give anything.
+    #[inline]
+    pub fn translations_changed(&self) -> bool {
+        self.tlb.log_is_filled()
+    }
+}

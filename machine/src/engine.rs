@@ -1,0 +1,69 @@
+//! Engines: what executes guest code.
+
+use idem86_cpu::bus::{Bus, Work};
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::run::Stop;
+use idem86_translator::{Counters, Translator};
+pub use idem86_translator::{Options, Unsupported};
+use std::cell::Cell;
+
+/// Which engine executes guest code. All give the same guest state, bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Decoded instructions, in safe Rust; runs on any host.
+    Interpreter,
+    /// Binary translation; needs an x86-64 host.
+    Translator(Options),
+}
+
+impl EngineKind {
+    /// The fastest that this host can run.
+    pub fn fastest() -> Self {
+        let translator = EngineKind::Translator(Options::default());
+        if Engine::new(translator).is_ok() { translator } else { EngineKind::Interpreter }
+    }
+
+    /// Its name, as users give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Interpreter => "interpreter",
+            EngineKind::Translator(_) => "translator",
+        }
+    }
+}
+
+/// An engine with what it has learnt of its guest.
+#[derive(Debug, Default)]
+pub enum Engine {
+    /// The interpreter is part of the processor.
+    #[default]
+    Interpreter,
+    /// The translator, with its cache.
+    Translator(Box<Translator>),
+}
+
+impl Engine {
+    /// An engine of this kind.
+    pub fn new(kind: EngineKind) -> Result<Self, Unsupported> {
+        Ok(match kind {
+            EngineKind::Interpreter => Engine::Interpreter,
+            EngineKind::Translator(options) => Engine::Translator(Box::new(Translator::new(options)?)),
+        })
+    }
+
+    /// Lets `cpu` run; see [`Cpu::run`].
+    pub fn run(&mut self, cpu: &mut Cpu, ram: &[Cell<u8>], bus: &mut dyn Bus, budget: Work) -> Stop {
+        match self {
+            Engine::Interpreter => cpu.run(ram, bus, budget),
+            Engine::Translator(translator) => cpu.run_with(translator.as_mut(), ram, bus, budget),
+        }
+    }
+
+    /// What the translator did, if it is one.
+    pub fn counters(&self) -> Option<Counters> {
+        match self {
+            Engine::Interpreter => None,
+            Engine::Translator(translator) => Some(translator.counters()),
+        }
+    }
+}

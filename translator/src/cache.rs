@@ -1,0 +1,288 @@
+//! The translation cache: where code goes, how it is found, linked and dropped.
+//!
+//! The arena is filled region by region. When the last one is full, the oldest is emptied and filled anew; so nothing
+//! is ever moved, and what is evicted is what was translated longest ago.
+
+use crate::discover::{GuestInsn, discover};
+use crate::emit::stubs::{self, Stubs};
+use crate::host::arena::CodeArena;
+use crate::key::ModeKey;
+use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
+use crate::space::Space;
+use idem86_cpu::bus::Biu;
+use std::collections::HashMap;
+use std::io;
+
+/// Regions of the arena.
+const REGIONS: usize = 16;
+/// Code of a unit, at most: 32 instructions of up to 200 bytes, and their ways out.
+const UNIT_BYTES: usize = 16 * 1024;
+/// Spaces that are kept; a program that uses more begins anew.
+const SPACES_MAX: usize = 64;
+
+/// A translation unit.
+#[derive(Debug)]
+pub struct Unit {
+    /// Where its bytes are in RAM.
+    pub ram: u64,
+    /// EIP of its first instruction.
+    pub eip: u32,
+    /// Number of its space.
+    pub space: u32,
+    /// Its instructions.
+    pub guest: Box<[GuestInsn]>,
+    /// Offset in the arena where it is entered.
+    pub entry: u32,
+    /// Offset in the arena of its code.
+    pub at: u32,
+    /// Its callouts.
+    pub sites: Box<[Site]>,
+    links: Box<[Link]>,
+    /// Links that lead here.
+    incoming: Vec<u32>,
+    alive: bool,
+}
+
+impl Unit {
+    /// Bytes of guest code.
+    pub fn length(&self) -> u32 {
+        self.guest.last().map_or(0, GuestInsn::end)
+    }
+
+    fn lines(&self) -> u64 {
+        idem86_cpu::codemap::mask(self.ram, u64::from(self.length()))
+    }
+}
+
+/// What the cache did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CacheCounters {
+    /// Units translated.
+    pub units: u64,
+    /// Guest instructions in them.
+    pub instructions: u64,
+    /// Host bytes of them.
+    pub bytes: u64,
+    /// Branches linked.
+    pub links: u64,
+    /// Units dropped because their guest code was overwritten.
+    pub invalidated: u64,
+    /// Units dropped to make room.
+    pub evicted: u64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Cache {
+    /// The code.
+    pub arena: CodeArena,
+    /// Its first bytes.
+    pub stubs: Stubs,
+    /// What it did.
+    pub counters: CacheCounters,
+    /// The units, by number; dead ones stay until their region is emptied.
+    pub units: Vec<Unit>,
+    /// The modes with their code, by number.
+    pub spaces: Vec<Space>,
+    /// Numbers of units that can be given again.
+    free: Vec<u32>,
+    by_entry: HashMap<u32, u32>,
+    index: HashMap<(u64, u32, u32), u32>,
+    by_page: HashMap<u64, Vec<u32>>,
+    regions: [Vec<u32>; REGIONS],
+    region: usize,
+    /// Where the next unit goes.
+    cursor: usize,
+}
+
+impl Cache {
+    /// An empty cache with an arena of `size` bytes.
+    pub fn new(size: usize) -> io::Result<Self> {
+        let mut arena = CodeArena::new(size)?;
+        let (code, stubs) = stubs::assemble();
+        arena.write(0, &code);
+        Ok(Cache {
+            arena,
+            stubs,
+            counters: CacheCounters::default(),
+            units: Vec::new(),
+            spaces: Vec::new(),
+            free: Vec::new(),
+            by_entry: HashMap::new(),
+            index: HashMap::new(),
+            by_page: HashMap::new(),
+            regions: Default::default(),
+            region: 0,
+            cursor: stubs.end as usize,
+        })
+    }
+
+    /// The space of a mode.
+    pub fn space_of(&mut self, key: ModeKey) -> io::Result<u32> {
+        if let Some(id) = self.spaces.iter().position(|s| s.key == key) {
+            return Ok(id as u32);
+        }
+        if self.spaces.len() == SPACES_MAX {
+            self.drop_all();
+            self.spaces.clear();
+        }
+        self.spaces.push(Space::new(key)?);
+        Ok(self.spaces.len() as u32 - 1)
+    }
+
+    /// The unit for the code at `ram` and `eip`.
+    pub fn find(&self, ram: u64, eip: u32, space: u32) -> Option<u32> {
+        self.index.get(&(ram, eip, space)).copied()
+    }
+
+    /// Translates the code at `ram` and `eip`; `None` where there is nothing to translate.
+    pub fn translate(&mut self, biu: &Biu, ram: u64, eip: u32, space: u32) -> Option<u32> {
+        let key = self.spaces[space as usize].key;
+        let guest = discover(biu, ram, eip, key);
+        if guest.is_empty() {
+            return None;
+        }
+        self.make_room();
+        let id = self.free.pop().unwrap_or(self.units.len() as u32);
+        let at = self.cursor as u32;
+        let Lowered { code, entry, links, sites } =
+            lower(&guest, Frame { unit: id, at, eip, key, stubs: self.stubs });
+        assert!(code.len() <= UNIT_BYTES, "a unit of {} bytes", code.len());
+        self.arena.write(at, &code);
+        self.cursor = (self.cursor + code.len()).next_multiple_of(16);
+        self.counters.units += 1;
+        self.counters.instructions += guest.len() as u64;
+        self.counters.bytes += code.len() as u64;
+        let unit = Unit {
+            ram,
+            eip,
+            space,
+            guest: guest.into(),
+            entry: at + entry,
+            at,
+            sites: sites.into(),
+            links: links.into(),
+            incoming: Vec::new(),
+            alive: true,
+        };
+        let stubs: Vec<(u32, u32)> = unit.links.iter().map(|l| (at + l.patch, at + l.stub)).collect();
+        match self.units.get_mut(id as usize) {
+            Some(slot) => *slot = unit,
+            None => self.units.push(unit),
+        }
+        for (patch, stub) in stubs {
+            self.patch(patch, stub);
+        }
+        self.by_entry.insert(at + entry, id);
+        self.index.insert((ram, eip, space), id);
+        self.by_page.entry(ram >> 12).or_default().push(id);
+        self.regions[self.region].push(id);
+        Some(id)
+    }
+
+    /// In the present address space the EIP of unit `id` leads to it.
+    pub fn install(&mut self, id: u32, global: bool) {
+        let unit = &self.units[id as usize];
+        self.spaces[unit.space as usize].install(unit.eip, unit.entry, global);
+    }
+
+    /// Lets `link` lead to the unit that is entered at `entry`, if it still is what it was when it was left through.
+    pub fn link(&mut self, link: u32, entry: u32) {
+        let (from, n) = parts(link);
+        let Some(to) = self.by_entry.get(&entry).copied() else { return };
+        let target = &self.units[to as usize];
+        let (eip, space) = (target.eip, target.space);
+        let Some(unit) = self.units.get(from).filter(|u| u.alive && u.space == space) else { return };
+        let Some(site) = unit.links.get(n).filter(|l| l.target == eip) else { return };
+        let patch = unit.at + site.patch;
+        self.patch(patch, entry);
+        self.units[to as usize].incoming.push(link);
+        self.counters.links += 1;
+    }
+
+    /// Writes the displacement at `patch` so that the branch leads to `target`.
+    fn patch(&mut self, patch: u32, target: u32) {
+        let displacement = target.wrapping_sub(patch + 4);
+        self.arena.write(patch, &displacement.to_le_bytes());
+    }
+
+    /// Begins the next region if the present one cannot take another unit.
+    fn make_room(&mut self) {
+        let size = self.arena.size() / REGIONS;
+        if self.cursor + UNIT_BYTES <= (self.region + 1) * size {
+            return;
+        }
+        self.region = (self.region + 1) % REGIONS;
+        self.cursor = if self.region == 0 { self.stubs.end as usize } else { self.region * size };
+        for id in std::mem::take(&mut self.regions[self.region]) {
+            if self.units[id as usize].alive {
+                self.counters.evicted += 1;
+                self.drop_unit(id);
+            }
+            // Its code is gone: nobody may patch it any longer.
+            self.units[id as usize].links = Box::default();
+            self.free.push(id);
+        }
+    }
+
+    /// Forgets unit `id`: nothing leads to it any longer. Its code stays until its region is emptied.
+    fn drop_unit(&mut self, id: u32) {
+        let unit = &mut self.units[id as usize];
+        unit.alive = false;
+        let (ram, eip, space) = (unit.ram, unit.eip, unit.space);
+        let incoming = std::mem::take(&mut unit.incoming);
+        let entry = unit.entry;
+        self.by_entry.remove(&entry);
+        self.index.remove(&(ram, eip, space));
+        if let Some(ids) = self.by_page.get_mut(&(ram >> 12)) {
+            ids.retain(|other| *other != id);
+        }
+        self.spaces[space as usize].remove(eip);
+        for link in incoming {
+            let (from, n) = parts(link);
+            let unit = &self.units[from];
+            if let Some(site) = unit.links.get(n)
+                && site.target == eip
+                && unit.space == space
+            {
+                let (patch, stub) = (unit.at + site.patch, unit.at + site.stub);
+                self.patch(patch, stub);
+            }
+        }
+    }
+
+    /// Drops the units on RAM page `page` that touch one of `lines`.
+    pub fn drop_lines(&mut self, page: usize, lines: u64) {
+        let ids = self.by_page.get(&(page as u64)).cloned().unwrap_or_default();
+        for id in ids {
+            if self.units[id as usize].lines() & lines != 0 {
+                self.counters.invalidated += 1;
+                self.drop_unit(id);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub fn drop_all(&mut self) {
+        self.units.clear();
+        self.free.clear();
+        self.by_entry.clear();
+        self.index.clear();
+        self.by_page.clear();
+        self.regions = Default::default();
+        self.region = 0;
+        self.cursor = self.stubs.end as usize;
+        self.spaces.iter_mut().for_each(|s| s.forget(true));
+    }
+
+    /// Where units lie on RAM page `page`: offsets in RAM, with lengths.
+    pub fn code_on(&self, page: usize) -> Vec<(u64, u64)> {
+        let ids = self.by_page.get(&(page as u64)).map_or(&[][..], Vec::as_slice);
+        ids.iter().map(|id| &self.units[*id as usize]).map(|u| (u.ram, u64::from(u.length()))).collect()
+    }
+}
+
+/// The number of the unit, and that of the link in it.
+fn parts(link: u32) -> (usize, usize) {
+    ((link >> UNIT_SHIFT) as usize, ((link & ((1 << UNIT_SHIFT) - 1)) as usize).wrapping_sub(1))
+}

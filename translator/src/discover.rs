@@ -1,0 +1,78 @@
+//! Block discovery: from guest bytes to the instructions of a translation unit.
+
+use crate::key::ModeKey;
+use iced_x86::{FlowControl, Instruction};
+use idem86_cpu::bus::Biu;
+use idem86_cpu::decode::insn::Insn;
+use idem86_cpu::decode::{MAX_LENGTH, decode, decode_insn};
+
+/// Guest instructions in a translation unit, at most.
+pub const UNIT_MAX: usize = 32;
+
+/// An instruction of a translation unit.
+#[derive(Clone, Debug)]
+pub struct GuestInsn {
+    /// As decoded, at address 0.
+    pub instruction: Instruction,
+    /// As the interpreter executes it.
+    pub insn: Insn,
+    /// From the unit's first byte to its own.
+    pub offset: u32,
+}
+
+impl GuestInsn {
+    /// From the unit's first byte to the one behind it.
+    pub fn end(&self) -> u32 {
+        self.offset + self.instruction.len() as u32
+    }
+}
+
+/// The instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one page and
+/// within the code segment. Empty where the first does not.
+pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey) -> Vec<GuestInsn> {
+    let mut unit = Vec::new();
+    let on_page = 0x1000 - (ram & 0xFFF) as u32;
+    let mut offset = 0;
+    while unit.len() < UNIT_MAX && offset < on_page {
+        let mut bytes = [0; MAX_LENGTH];
+        let available = (on_page - offset).min(MAX_LENGTH as u32) as usize;
+        for (i, b) in bytes[..available].iter_mut().enumerate() {
+            *b = biu.ram_read(ram + u64::from(offset) + i as u64);
+        }
+        let bytes = &bytes[..available];
+        let (Ok(instruction), Ok((insn, _))) =
+            (decode(bytes, key.code_size()), decode_insn(bytes, key.code_size()))
+        else {
+            break;
+        };
+        let guest = GuestInsn { instruction, insn, offset };
+        let last = u64::from(eip) + u64::from(guest.end()) - 1;
+        if last > u64::from(key.cs_limit) {
+            break;
+        }
+        offset = guest.end();
+        unit.push(guest);
+        if ends_unit(&instruction) {
+            break;
+        }
+    }
+    unit
+}
+
+/// Whether the next instruction is mostly not reached from this one, or in another mode.
+fn ends_unit(i: &Instruction) -> bool {
+    use iced_x86::Mnemonic::{Hlt, Sysenter, Sysexit};
+    match i.flow_control() {
+        FlowControl::Next => matches!(i.mnemonic(), Hlt | Sysenter | Sysexit),
+        FlowControl::ConditionalBranch => backwards(i),
+        _ => true,
+    }
+}
+
+/// A branch backwards is mostly taken.
+fn backwards(i: &Instruction) -> bool {
+    match i.op0_kind() {
+        iced_x86::OpKind::NearBranch16 => (i.near_branch16() as i16) < i.len() as i16,
+        _ => (i.near_branch32() as i32) < i.len() as i32,
+    }
+}

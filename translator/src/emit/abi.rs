@@ -1,0 +1,69 @@
+//! Which host register holds what while translated code runs.
+//!
+//! | host | holds |
+//! |---|---|
+//! | eax, ecx, edx, ebx, ebp, esi, edi | the same of the guest; upper halves zero |
+//! | r14d | ESP |
+//! | RFLAGS | the guest's arithmetic flags; DF clear |
+//! | r8, r9, r10 | scratch: linear address, table entry, ECX on its way |
+//! | r11 | the budget, plus [`BUDGET_BIAS`](crate::host::context::BUDGET_BIAS) |
+//! | r12 | the context, plus 40: also the count of shifts by 40 |
+//! | r13 | the shadow tables, plus 12: also the count of shifts by 12 |
+//! | r15 | the mask that extracts a table index |
+//! | rsp | the host's stack, a multiple of 16 |
+//!
+//! Glue between guest instructions leaves RFLAGS alone: it is made of LEA, MOV, SHRX, RORX, PEXT, NOT and JRCXZ.
+
+use crate::host::context::{CONTEXT_BIAS, Context};
+use iced_x86::Register;
+use idem86_cpu::state::gpr;
+
+/// Displacement of a field of [`Context`] from r12.
+pub const fn field(offset: usize) -> i32 {
+    offset as i32 - CONTEXT_BIAS
+}
+
+/// Displacement of element `n` of an array field.
+pub const fn element(offset: usize, n: usize) -> i32 {
+    field(offset) + 8 * n as i32
+}
+
+/// [`Context::eip`].
+pub const EIP: i32 = field(std::mem::offset_of!(Context, eip));
+/// [`Context::link`].
+pub const LINK: i32 = field(std::mem::offset_of!(Context, link));
+/// [`Context::linear`].
+pub const LINEAR: i32 = field(std::mem::offset_of!(Context, linear));
+/// [`Context::flags`].
+pub const FLAGS: i32 = field(std::mem::offset_of!(Context, flags));
+/// [`Context::budget`].
+pub const BUDGET: i32 = field(std::mem::offset_of!(Context, budget));
+/// [`Context::tables`].
+pub const TABLES: i32 = field(std::mem::offset_of!(Context, tables));
+/// [`Context::index_mask`].
+pub const INDEX_MASK: i32 = field(std::mem::offset_of!(Context, index_mask));
+/// [`Context::eip_table`].
+pub const EIP_TABLE: i32 = field(std::mem::offset_of!(Context, eip_table));
+/// [`Context::callout`].
+pub const CALLOUT: i32 = field(std::mem::offset_of!(Context, callout));
+/// [`Context::spill`].
+pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
+
+/// Displacement of guest register `r` in the context.
+pub const fn gpr(r: u8) -> i32 {
+    element(std::mem::offset_of!(Context, gpr), r as usize)
+}
+
+/// The 64-bit host register that holds guest register number `r`.
+pub fn host_gpr(r: u8) -> Register {
+    if r == gpr::SP { Register::R14 } else { Register::RAX + u32::from(r) }
+}
+
+/// The host register of the same width that holds guest register `r`: ESP and SP move, all others stay.
+pub fn host_register(r: Register) -> Register {
+    match r {
+        Register::ESP => Register::R14D,
+        Register::SP => Register::R14W,
+        other => other,
+    }
+}

@@ -1,0 +1,131 @@
+//! The code at the start of the arena: the way in, the ways out, and the way to a callout.
+
+use super::abi::*;
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+use idem86_cpu::state::gpr;
+
+/// Offsets of the stubs in the arena. The stub at offset 0 is where an empty entry of an EIP table leads: a branch to
+/// the EIP in r8d whose code is not known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stubs {
+    /// `extern "sysv64" fn(context, code) -> u64`: see [`crate::host::context::enter`].
+    pub enter: u32,
+    /// A branch to EIP r8d through link r9.
+    pub link: u32,
+    /// The callout of site r9d.
+    pub callout: u32,
+    /// The same, of a memory access to linear address r8 whose ECX is in r10.
+    pub slow: u32,
+    /// Where they end.
+    pub end: u32,
+}
+
+/// The stub that an empty entry of an EIP table leads to.
+pub const MISS: u32 = 0;
+
+/// Guest registers that live in the host register of the same number.
+const SAME: [u8; 7] = [gpr::AX, gpr::CX, gpr::DX, gpr::BX, gpr::BP, gpr::SI, gpr::DI];
+
+fn save(a: &mut VecAssembler<X64Relocation>) {
+    for r in SAME {
+        dynasm!(a; .arch x64; mov [r12 + gpr(r)], Rq(r));
+    }
+    dynasm!(a; .arch x64
+        ; mov [r12 + gpr(gpr::SP)], r14
+        ; mov [r12 + BUDGET], r11
+        ; lahf
+        ; seto al
+        ; movzx eax, ax
+        ; mov [r12 + FLAGS], rax
+    );
+}
+
+fn load(a: &mut VecAssembler<X64Relocation>) {
+    dynasm!(a; .arch x64
+        ; mov r13, [r12 + TABLES]
+        ; mov r15, [r12 + INDEX_MASK]
+        ; mov r14, [r12 + gpr(gpr::SP)]
+        ; mov r11, [r12 + BUDGET]
+        // OF is set by overflow, the others from AH.
+        ; mov rax, [r12 + FLAGS]
+        ; add al, 0x7F
+        ; sahf
+    );
+    for r in SAME {
+        dynasm!(a; .arch x64; mov Rq(r), [r12 + gpr(r)]);
+    }
+}
+
+/// The stubs, to be written at offset 0 of the arena.
+pub fn assemble() -> (Vec<u8>, Stubs) {
+    let mut a = VecAssembler::<X64Relocation>::new(0);
+    let mut stubs = Stubs::default();
+    let (leave, left) = (a.new_dynamic_label(), a.new_dynamic_label());
+    dynasm!(a; .arch x64
+        ; mov [r12 + EIP], r8
+        ; mov QWORD [r12 + LINK], 0
+        ; =>leave
+    );
+    save(&mut a);
+    dynasm!(a; .arch x64
+        ; xor eax, eax
+        ; =>left
+        ; add rsp, 8
+        ; pop r15
+        ; pop r14
+        ; pop r13
+        ; pop r12
+        ; pop rbp
+        ; pop rbx
+        ; ret
+        ; .align 16
+    );
+    stubs.link = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; mov [r12 + EIP], r8
+        ; mov [r12 + LINK], r9
+        ; jmp =>leave
+        ; .align 16
+    );
+    stubs.slow = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; mov rcx, r10
+        ; mov [r12 + LINEAR], r8
+    );
+    stubs.callout = a.offset().0 as u32;
+    save(&mut a);
+    dynasm!(a; .arch x64
+        ; lea rdi, [r12 - crate::host::context::CONTEXT_BIAS]
+        ; mov esi, r9d
+        ; call QWORD [r12 + CALLOUT]
+        ; test rax, rax
+        ; mov r10, rax
+        ; mov eax, 1
+        ; jz =>left
+    );
+    load(&mut a);
+    dynasm!(a; .arch x64
+        ; jmp r10
+        ; .align 16
+    );
+    stubs.enter = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; push rbx
+        ; push rbp
+        ; push r12
+        ; push r13
+        ; push r14
+        ; push r15
+        ; sub rsp, 8
+        ; lea r12, [rdi + crate::host::context::CONTEXT_BIAS]
+        ; mov r10, rsi
+    );
+    load(&mut a);
+    dynasm!(a; .arch x64
+        ; jmp r10
+        ; .align 64
+    );
+    stubs.end = a.offset().0 as u32;
+    (a.finalize().expect("labels are near"), stubs)
+}

@@ -1,0 +1,52 @@
+//! The code arena: host code that is written through one mapping and executed through another.
+//!
+//! One shared memory object is mapped twice. No address is ever writable and executable, and code can be patched
+//! while other code of the arena is live without asking the operating system.
+
+use super::shared_memory;
+use memmap2::{Mmap, MmapMut, MmapOptions};
+use std::io;
+
+/// Executable memory of a fixed size.
+#[derive(Debug)]
+pub struct CodeArena {
+    write: MmapMut,
+    execute: Mmap,
+}
+
+impl CodeArena {
+    /// An arena of `size` bytes (a multiple of the page size), at most 1 GiB, filled with breakpoints where nothing
+    /// was written. Fails where the host gives no executable memory.
+    pub fn new(size: usize) -> io::Result<Self> {
+        let file = shared_memory(c"idem86-code", size as u64)?;
+        // SAFETY: the object is anonymous and nobody else has it, so nothing but `write` below changes it. It is
+        // executed only through `enter`, and its length never changes.
+        let write = unsafe { MmapOptions::new().len(size).map_mut(&file)? };
+        // SAFETY: as above.
+        let execute = unsafe { MmapOptions::new().len(size).map_exec(&file)? };
+        Ok(CodeArena { write, execute })
+    }
+
+    /// Bytes of the arena.
+    pub fn size(&self) -> usize {
+        self.write.len()
+    }
+
+    /// The address at which the byte at offset 0 is executed.
+    pub fn base(&self) -> u64 {
+        self.execute.as_ptr() as u64
+    }
+
+    /// Writes `code` at `offset`.
+    ///
+    /// # Panics
+    /// If it does not fit: the caller allocates.
+    pub fn write(&mut self, offset: u32, code: &[u8]) {
+        self.write[offset as usize..][..code.len()].copy_from_slice(code);
+    }
+
+    /// Reads `len` bytes at `offset`, for listings.
+    pub fn read(&self, offset: u32, len: usize) -> &[u8] {
+        &self.execute[offset as usize..][..len]
+    }
+}

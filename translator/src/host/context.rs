@@ -1,0 +1,122 @@
+//! The door between Rust and translated code: the context that both see, and the way in and out.
+
+use super::arena::CodeArena;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Distance of the context register from the context: it makes the register's low six bits 40, so that it is also
+/// the count of shifts by 40.
+pub const CONTEXT_BIAS: i32 = 40;
+
+/// What translated code keeps in memory. Offsets are taken by [`std::mem::offset_of`].
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Context {
+    /// EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI while outside translated code.
+    pub gpr: [u64; 8],
+    /// The arithmetic flags: SF, ZF, AF, PF, CF at bits 8 to 15 as LAHF gives them, OF at bit 0.
+    pub flags: u64,
+    /// Work that may still be done, plus [`BUDGET_BIAS`].
+    pub budget: u64,
+    /// EIP where translated code was left.
+    pub eip: u64,
+    /// The link by which it was left, or 0.
+    pub link: u64,
+    /// Linear address of the access that takes the slow path.
+    pub linear: u64,
+    /// Shadow tables of the view that runs, plus the bias of the shift count.
+    pub tables: u64,
+    /// The mask that extracts a table index.
+    pub index_mask: u64,
+    /// The table that leads from EIP to code.
+    pub eip_table: u64,
+    /// A value on its way between two accesses of one instruction.
+    pub spill: u64,
+    /// The function that callouts call.
+    pub callout: u64,
+    /// The work that will be retired when the budget is used up.
+    pub end: u64,
+    /// The stay that is open.
+    pub passage: u64,
+    /// Bases of ES, CS, SS, DS, FS, GS.
+    pub seg_base: [u64; 6],
+    /// What may be read through them; see [`Context::limit`].
+    pub seg_read: [u64; 6],
+    /// What may be written through them.
+    pub seg_write: [u64; 6],
+}
+
+/// Added to the budget, so that it shifted right by 40 is zero as soon as the budget is overdrawn.
+pub const BUDGET_BIAS: u64 = 1 << 40;
+
+impl Context {
+    /// The form in which translated code checks an offset against a bound: `limit - offset - (size - 1)` shifted
+    /// right by 40 is zero where the access is not allowed. `None` allows nothing.
+    pub fn limit(last: Option<u32>) -> u64 {
+        last.map_or(1 << 39, |last| (1 << 40) + u64::from(last))
+    }
+}
+
+/// Who serves translated code while it runs.
+pub trait Callouts {
+    /// Serves the callout of `site`. Gives the address of the code to go on with, or `None` to leave translated code.
+    fn callout(&mut self, context: &mut Context, site: u32) -> Option<u64>;
+}
+
+/// Why translated code was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By a branch: EIP, link, registers, flags and budget are in the context.
+    Branch,
+    /// A callout said so; what it left in the context counts for nothing.
+    Callout,
+}
+
+/// A stay in translated code.
+struct Passage<'a> {
+    callouts: &'a mut dyn Callouts,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// What translated code calls. Gives the address to go on at, or 0 to leave.
+extern "sysv64" fn callout(context: *mut Context, site: u32) -> u64 {
+    // SAFETY: translated code passes the context that `enter` gave it, and `enter` makes no use of its own reference
+    // while translated code runs.
+    let context = unsafe { &mut *context };
+    let passage = std::ptr::with_exposed_provenance_mut::<Passage>(context.passage as usize);
+    // SAFETY: `enter` set the address to a passage that lives until it returns, and nothing else refers to it.
+    let passage = unsafe { &mut *passage };
+    // Unwinding must not reach translated code.
+    let served = catch_unwind(AssertUnwindSafe(|| passage.callouts.callout(context, site)));
+    let resume = served.unwrap_or_else(|panic| {
+        passage.panic = Some(panic);
+        None
+    });
+    resume.unwrap_or(0)
+}
+
+/// Runs the code at `offset` of `arena` until it leaves.
+///
+/// Code in the arena was put there by this crate's emitter, which keeps these rules: it changes no memory but the
+/// context, the host's stack below its entry, and what the tables in the context lead to; it leaves by the entry
+/// stub's exit with the host's registers restored; the entry stub is at `entry`.
+pub fn enter(
+    arena: &CodeArena,
+    entry: u32,
+    offset: u32,
+    context: &mut Context,
+    callouts: &mut dyn Callouts,
+) -> Exit {
+    let mut passage = Passage { callouts, panic: None };
+    context.callout = callout as *const () as u64;
+    let passage_at = &raw mut passage;
+    context.passage = passage_at.expose_provenance() as u64;
+    let stub = std::ptr::with_exposed_provenance::<()>((arena.base() + u64::from(entry)) as usize);
+    // SAFETY: the entry stub of the arena has this signature; see the rules above.
+    let stub: extern "sysv64" fn(*mut Context, u64) -> u64 = unsafe { std::mem::transmute(stub) };
+    let left = stub(&raw mut *context, arena.base() + u64::from(offset));
+    if let Some(panic) = passage.panic {
+        resume_unwind(panic);
+    }
+    if left == 0 { Exit::Branch } else { Exit::Callout }
+}

@@ -1,0 +1,153 @@
+//! Identity translation: instructions that run as they are, with their operands where the host has them.
+
+use super::Lower;
+use super::memory::AccessKind;
+use crate::emit::abi::host_register;
+use dynasmrt::dynasm;
+use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use idem86_cpu::state::segment::SegReg;
+
+impl Lower<'_> {
+    /// Lowers instruction `n` if it is one of those. `false` leaves everything as it was.
+    pub(super) fn ident(&mut self, n: usize, i: &Instruction) -> bool {
+        if !is_innocuous(i) {
+            return false;
+        }
+        if i.mnemonic() == Mnemonic::Nop {
+            return true;
+        }
+        let Some(mut host) = in_64_bit_mode(i) else { return false };
+        host.set_has_lock_prefix(false);
+        for op in 0..host.op_count() {
+            if host.op_kind(op) == OpKind::Register {
+                host.set_op_register(op, host_register(host.op_register(op)));
+            }
+        }
+        let high = high_byte(i);
+        if i.mnemonic() == Mnemonic::Lea {
+            self.effective_address(i);
+            let code = if i.op0_register().size() == 2 { Code::Mov_r16_rm16 } else { Code::Mov_r32_rm32 };
+            let from = if i.op0_register().size() == 2 { Register::R8W } else { Register::R8D };
+            let mov = Instruction::with2(code, host_register(i.op0_register()), from).expect("registers");
+            return self.encode(&mov);
+        }
+        if !has_memory(i) {
+            // AH, BH, CH and DH have no encoding beside r14.
+            return self.encode(&host);
+        }
+        if high.is_some() && i.mnemonic() == Mnemonic::Cmpxchg {
+            return false;
+        }
+        let Some(kind) = access_kind(i) else { return false };
+        let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
+        host.set_segment_prefix(Register::None);
+        host.set_memory_base(Register::R9);
+        host.set_memory_index(Register::R8);
+        host.set_memory_index_scale(1);
+        host.set_memory_displacement64(0);
+        host.set_memory_displ_size(0);
+        if let Some(register) = high {
+            let low = Register::AL + (register as u32 - Register::AH as u32);
+            for op in 0..host.op_count() {
+                if host.op_kind(op) == OpKind::Register && host.op_register(op) == register {
+                    host.set_op_register(op, low);
+                }
+            }
+        }
+        // Whether it can be encoded must be known before anything is emitted.
+        if self.encoder.encode(&host, 0).is_err() {
+            let _ = self.encoder.take_buffer();
+            return false;
+        }
+        let bytes = self.encoder.take_buffer();
+        let site = self.new_site(n, true);
+        self.effective_address(i);
+        self.look_up_to_r9(segment, i.memory_size().size() as u32, kind, site);
+        let swap = |l: &mut Self| match high {
+            Some(Register::AH) => dynasm!(l.asm; .arch x64; xchg al, ah),
+            Some(Register::CH) => dynasm!(l.asm; .arch x64; xchg cl, ch),
+            Some(Register::DH) => dynasm!(l.asm; .arch x64; xchg dl, dh),
+            Some(_) => dynasm!(l.asm; .arch x64; xchg bl, bh),
+            None => {}
+        };
+        swap(self);
+        self.asm.extend(&bytes);
+        swap(self);
+        self.resume_here(site);
+        true
+    }
+}
+
+/// Whether `i` does the same in 64-bit user mode as in the guest, given that its memory operand is translated.
+fn is_innocuous(i: &Instruction) -> bool {
+    use Mnemonic::*;
+    match i.mnemonic() {
+        Mov => (0..2).all(|op| {
+            i.op_kind(op) != OpKind::Register || i.op_register(op).is_gpr() // else segment, CR, DR
+        }),
+        // With a register as bit number the operand may be anywhere in memory.
+        Bt | Bts | Btr | Btc => !has_memory(i) || i.op1_kind() != OpKind::Register,
+        // The manual leaves the 16-bit forms undefined for some operands.
+        Shld | Shrd | Bswap => {
+            i.op0_kind() == OpKind::Memory && i.memory_size().size() == 4
+                || i.op0_kind() == OpKind::Register && i.op0_register().size() == 4
+        }
+        Movzx | Movsx | Xchg | Xadd | Cmpxchg | Cmpxchg8b | Lea => true,
+        Add | Adc | Sub | Sbb | Cmp | And | Or | Xor | Not | Neg | Inc | Dec | Test => true,
+        Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Imul | Mul | Bsf | Bsr => true,
+        Cbw | Cwde | Cwd | Cdq | Stc | Clc | Cmc | Lahf | Sahf | Nop => true,
+        Cmova | Cmovae | Cmovb | Cmovbe | Cmove | Cmovg | Cmovge | Cmovl | Cmovle | Cmovne | Cmovno
+        | Cmovnp | Cmovns | Cmovo | Cmovp | Cmovs => true,
+        Seta | Setae | Setb | Setbe | Sete | Setg | Setge | Setl | Setle | Setne | Setno | Setnp | Setns
+        | Seto | Setp | Sets => true,
+        _ => false,
+    }
+}
+
+/// `i` with an encoding that 64-bit mode has, or `None`.
+fn in_64_bit_mode(i: &Instruction) -> Option<Instruction> {
+    let mut host = *i;
+    let code = match i.code() {
+        Code::Inc_r16 => Code::Inc_rm16,
+        Code::Inc_r32 => Code::Inc_rm32,
+        Code::Dec_r16 => Code::Dec_rm16,
+        Code::Dec_r32 => Code::Dec_rm32,
+        Code::Mov_AL_moffs8 => Code::Mov_r8_rm8,
+        Code::Mov_AX_moffs16 => Code::Mov_r16_rm16,
+        Code::Mov_EAX_moffs32 => Code::Mov_r32_rm32,
+        Code::Mov_moffs8_AL => Code::Mov_rm8_r8,
+        Code::Mov_moffs16_AX => Code::Mov_rm16_r16,
+        Code::Mov_moffs32_EAX => Code::Mov_rm32_r32,
+        code => code,
+    };
+    host.set_code(code);
+    code.op_code().mode64().then_some(host)
+}
+
+fn has_memory(i: &Instruction) -> bool {
+    (0..i.op_count()).any(|op| i.op_kind(op) == OpKind::Memory)
+}
+
+/// AH, CH, DH or BH, if `i` names one.
+fn high_byte(i: &Instruction) -> Option<Register> {
+    (0..i.op_count())
+        .filter(|op| i.op_kind(*op) == OpKind::Register)
+        .map(|op| i.op_register(op))
+        .find(|r| matches!(r, Register::AH | Register::CH | Register::DH | Register::BH))
+}
+
+/// What `i` does with its memory operand.
+fn access_kind(i: &Instruction) -> Option<AccessKind> {
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(i);
+    match info.used_memory() {
+        [] => None,
+        [memory, ..] => match memory.access() {
+            OpAccess::Read | OpAccess::CondRead => Some(AccessKind::Read),
+            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
+                Some(AccessKind::Write)
+            }
+            _ => None,
+        },
+    }
+}

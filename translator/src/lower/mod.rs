@@ -1,0 +1,252 @@
+//! Lowering: from the instructions of a translation unit to host code.
+//!
+//! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
+//! tables ([`memory`]); branches are linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything
+//! else becomes a callout: the interpreter executes the one instruction.
+
+mod branch;
+mod ident;
+mod memory;
+mod stack;
+
+use crate::discover::GuestInsn;
+use crate::emit::stubs::Stubs;
+use crate::key::ModeKey;
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+use iced_x86::{Encoder, Instruction};
+
+/// A direct branch that can be patched to lead to another unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// Offset in the unit's code of the branch's 32-bit displacement.
+    pub patch: u32,
+    /// Offset of the stub that it leads to while it is not linked.
+    pub stub: u32,
+    /// EIP of the target.
+    pub target: u32,
+}
+
+/// A place where translated code may ask for the interpreter.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// Number of the instruction in its unit.
+    pub insn: u8,
+    /// An access that found no entry in the shadow tables; else the instruction always takes this way.
+    pub memory: bool,
+    /// Offset in the unit's code of what follows; `None` if the unit is left in any case.
+    pub resume: Option<u32>,
+}
+
+/// Host code for a translation unit.
+#[derive(Debug)]
+pub struct Lowered {
+    /// The code.
+    pub code: Vec<u8>,
+    /// Where it is entered.
+    pub entry: u32,
+    /// Its branches.
+    pub links: Vec<Link>,
+    /// Its callouts.
+    pub sites: Vec<Site>,
+}
+
+/// What a unit is lowered for.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Its number; links and sites are named by it.
+    pub unit: u32,
+    /// Offset in the arena where the code will be.
+    pub at: u32,
+    /// EIP of its first instruction.
+    pub eip: u32,
+    /// Its mode.
+    pub key: ModeKey,
+    /// The stubs.
+    pub stubs: Stubs,
+}
+
+/// Links and sites of a unit are named by the unit's number, shifted by this, plus their own.
+pub const UNIT_SHIFT: u32 = 8;
+
+/// A branch out of the middle, lowered behind the unit's straight path.
+struct SideExit {
+    /// Offset of the displacement of the conditional branch that leads here.
+    from: usize,
+    /// Work that was counted for the instructions that it skips.
+    refund: u32,
+    /// EIP of its target.
+    target: u32,
+}
+
+struct Lower<'a> {
+    frame: Frame,
+    guest: &'a [GuestInsn],
+    asm: VecAssembler<X64Relocation>,
+    encoder: Encoder,
+    /// The last branch to the slow path, and where it is: such branches are short and lead from one to the next.
+    hop: Option<(DynamicLabel, usize)>,
+    side_exits: Vec<SideExit>,
+    /// Displacements to be written when the code is complete: position, target.
+    fixups: Vec<(usize, usize)>,
+    links: Vec<Link>,
+    sites: Vec<Site>,
+}
+
+/// How far the chain of short branches may reach before it needs another hop; the longest piece of code that is
+/// emitted without looking is about 50 bytes.
+const HOP_REACH: usize = 70;
+
+/// Lowers the instructions `guest`.
+pub fn lower(guest: &[GuestInsn], frame: Frame) -> Lowered {
+    let mut l = Lower {
+        frame,
+        guest,
+        asm: VecAssembler::new(0),
+        encoder: Encoder::new(64),
+        hop: None,
+        side_exits: Vec::new(),
+        fixups: Vec::new(),
+        links: Vec::new(),
+        sites: Vec::new(),
+    };
+    let entry = l.prologue();
+    let mut open = true;
+    for n in 0..guest.len() {
+        l.extend_hops();
+        open = l.instruction(n);
+    }
+    if open {
+        let next = guest.last().map_or(0, GuestInsn::end);
+        l.leave_to(frame.eip.wrapping_add(next));
+    }
+    l.epilogue();
+    let Lower { asm, fixups, links, sites, .. } = l;
+    let mut code = asm.finalize().expect("short branches are kept short by hops");
+    for (at, target) in fixups {
+        let displacement = (target as i32).wrapping_sub(at as i32 + 4);
+        code[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
+    }
+    Lowered { code, entry: entry as u32, links, sites }
+}
+
+impl Lower<'_> {
+    fn position(&self) -> usize {
+        self.asm.offset().0
+    }
+
+    /// The work that the unit is, and the way out where the budget does not suffice.
+    fn prologue(&mut self) -> usize {
+        let count = self.guest.len() as i32;
+        let start = self.frame.eip as i32;
+        let short = self.asm.new_dynamic_label();
+        dynasm!(self.asm; .arch x64
+            ; =>short
+            ; mov rcx, r8
+            ; lea r11, [r11 + count]
+            ; mov r8d, start
+        );
+        self.jump_to_stub(crate::emit::stubs::MISS);
+        let entry = self.position();
+        dynasm!(self.asm; .arch x64
+            ; lea r11, [r11 - count]
+            ; mov r8, rcx
+            ; shrx rcx, r11, r12
+            ; jrcxz =>short
+            ; mov rcx, r8
+        );
+        entry
+    }
+
+    /// What lies behind the straight path.
+    fn epilogue(&mut self) {
+        if let Some((label, _)) = self.hop.take() {
+            dynasm!(self.asm; .arch x64; =>label);
+            self.jump_to_stub(self.frame.stubs.slow);
+        }
+        for exit in std::mem::take(&mut self.side_exits) {
+            let here = self.position();
+            self.fixups.push((exit.from, here));
+            self.refund(exit.refund);
+            self.leave_to(exit.target);
+        }
+    }
+
+    fn refund(&mut self, work: u32) {
+        if work > 0 {
+            dynasm!(self.asm; .arch x64; lea r11, [r11 + work as i32]);
+        }
+    }
+
+    /// Lowers instruction `n`. Gives whether the one behind it can be reached.
+    fn instruction(&mut self, n: usize) -> bool {
+        let i = self.guest[n].instruction;
+        if let Some(open) = self.branch(n, &i) {
+            return open;
+        }
+        if !(self.stack(n, &i) || self.ident(n, &i)) {
+            self.callout(n);
+        }
+        true
+    }
+
+    /// The interpreter executes instruction `n`.
+    fn callout(&mut self, n: usize) {
+        let site = self.new_site(n, false);
+        dynasm!(self.asm; .arch x64; mov r9d, site as i32);
+        self.jump_to_stub(self.frame.stubs.callout);
+        self.resume_here(site);
+    }
+
+    /// A site of instruction `n`, to be completed by [`Lower::resume_here`].
+    fn new_site(&mut self, n: usize, memory: bool) -> u32 {
+        self.sites.push(Site { insn: n as u8, memory, resume: None });
+        self.frame.unit << UNIT_SHIFT | (self.sites.len() - 1) as u32
+    }
+
+    /// What follows is executed after the callout of `site`.
+    fn resume_here(&mut self, site: u32) {
+        let here = self.position() as u32;
+        self.sites[(site & ((1 << UNIT_SHIFT) - 1)) as usize].resume = Some(here);
+    }
+
+    /// Encodes a host instruction. `false` if there is no such encoding.
+    fn encode(&mut self, i: &Instruction) -> bool {
+        if self.encoder.encode(i, 0).is_err() {
+            let _ = self.encoder.take_buffer();
+            return false;
+        }
+        let bytes = self.encoder.take_buffer();
+        self.asm.extend(&bytes);
+        true
+    }
+
+    /// A branch to a stub of the arena.
+    fn jump_to_stub(&mut self, stub: u32) {
+        let end = self.frame.at as usize + self.position() + 5;
+        let displacement = (stub as i32).wrapping_sub(end as i32);
+        dynasm!(self.asm; .arch x64; .u8 0xE9; .i32 displacement);
+    }
+
+    /// JRCXZ to the slow path of `site`.
+    fn slow_if_zero(&mut self, site: u32) {
+        let next = self.asm.new_dynamic_label();
+        dynasm!(self.asm; .arch x64; mov r9d, site as i32);
+        if let Some((label, _)) = self.hop.take() {
+            dynasm!(self.asm; .arch x64; =>label);
+        }
+        self.hop = Some((next, self.position()));
+        dynasm!(self.asm; .arch x64; jrcxz =>next);
+    }
+
+    /// Keeps the chain to the slow path unbroken over code without memory accesses.
+    fn extend_hops(&mut self) {
+        let here = self.position();
+        let Some((label, _)) = self.hop.take_if(|(_, at)| here - *at > HOP_REACH) else { return };
+        let next = self.asm.new_dynamic_label();
+        let over = self.asm.new_dynamic_label();
+        dynasm!(self.asm; .arch x64; jmp BYTE =>over; =>label);
+        self.hop = Some((next, self.position()));
+        dynasm!(self.asm; .arch x64; jrcxz =>next; =>over);
+    }
+}

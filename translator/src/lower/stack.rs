@@ -1,0 +1,158 @@
+//! The stack: PUSH, POP and LEAVE, and what CALL and RET need of it.
+
+use super::Lower;
+use super::memory::AccessKind;
+use crate::emit::abi::{self, SPILL, host_gpr};
+use dynasmrt::{DynasmApi, dynasm};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind};
+use idem86_cpu::state::gpr;
+use idem86_cpu::state::segment::SegReg;
+
+/// What is pushed.
+#[derive(Clone, Copy)]
+pub(super) enum Pushed {
+    /// A general register, by number.
+    Register(u8),
+    /// A constant.
+    Immediate(i32),
+    /// The value in [`Context::spill`](crate::host::context::Context::spill).
+    Spill,
+}
+
+impl Lower<'_> {
+    /// Lowers instruction `n` if it belongs here.
+    pub(super) fn stack(&mut self, n: usize, i: &Instruction) -> bool {
+        match (i.mnemonic(), i.op_count()) {
+            (Mnemonic::Push, 1) => self.push(n, i),
+            (Mnemonic::Pop, 1) if i.op0_kind() == OpKind::Register && i.op0_register().is_gpr() => {
+                let size = i.op0_register().size() as u32;
+                let r = i.op0_register().number() as u8;
+                let site = self.new_site(n, true);
+                self.read_top(gpr::SP, size, site);
+                self.step_sp(gpr::SP, size as i32);
+                self.set(r, size);
+                self.resume_here(site);
+                true
+            }
+            (Mnemonic::Leave, _) => {
+                let size = if i.code() == Code::Leavew { 2 } else { 4 };
+                if self.frame.key.stack32 != (size == 4) {
+                    return false;
+                }
+                let site = self.new_site(n, true);
+                self.read_top(gpr::BP, size, site);
+                self.step_sp(gpr::BP, size as i32);
+                self.set(gpr::BP, size);
+                self.resume_here(site);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn push(&mut self, n: usize, i: &Instruction) -> bool {
+        let (what, size) = match i.op0_kind() {
+            OpKind::Register if i.op0_register().is_gpr() => {
+                (Pushed::Register(i.op0_register().number() as u8), i.op0_register().size() as u32)
+            }
+            OpKind::Register => return false,
+            OpKind::Memory => (Pushed::Spill, i.memory_size().size() as u32),
+            _ if matches!(i.code(), Code::Push_imm16 | Code::Pushw_imm8) => {
+                (Pushed::Immediate(i32::from(i.immediate(0) as i16)), 2)
+            }
+            _ => (Pushed::Immediate(i.immediate(0) as i32), 4),
+        };
+        let site = self.new_site(n, true);
+        if matches!(what, Pushed::Spill) {
+            let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else {
+                self.sites.pop();
+                return false;
+            };
+            self.spill_operand(i, segment, size, site);
+        }
+        self.push_value(what, size, site);
+        self.resume_here(site);
+        true
+    }
+
+    /// Reads the memory operand of `i` into the context.
+    pub(super) fn spill_operand(&mut self, i: &Instruction, segment: SegReg, size: u32, site: u32) {
+        self.effective_address(i);
+        self.look_up(segment, size, AccessKind::Read, site);
+        match size {
+            2 => dynasm!(self.asm; .arch x64; movzx r9d, WORD [rcx + r8]),
+            _ => dynasm!(self.asm; .arch x64; mov r9d, [rcx + r8]),
+        }
+        dynasm!(self.asm; .arch x64
+            ; mov rcx, r10
+            ; mov [r12 + SPILL], r9
+        );
+    }
+
+    /// Pushes a value of `size` bytes and moves the stack pointer.
+    pub(super) fn push_value(&mut self, what: Pushed, size: u32, site: u32) {
+        dynasm!(self.asm; .arch x64; lea r8d, [r14 - size as i32]);
+        if !self.frame.key.stack32 {
+            dynasm!(self.asm; .arch x64; movzx r8d, r8w);
+        }
+        self.look_up_to_r9(SegReg::Ss, size, AccessKind::Write, site);
+        let source = match what {
+            Pushed::Register(r) => host_gpr(r).number() as u8,
+            Pushed::Spill => {
+                dynasm!(self.asm; .arch x64; mov r10, [r12 + SPILL]);
+                10
+            }
+            Pushed::Immediate(value) => {
+                match size {
+                    2 => dynasm!(self.asm; .arch x64; mov WORD [r9 + r8], value as i16),
+                    _ => dynasm!(self.asm; .arch x64; mov DWORD [r9 + r8], value),
+                }
+                return self.step_sp(gpr::SP, -(size as i32));
+            }
+        };
+        match size {
+            2 => dynasm!(self.asm; .arch x64; mov [r9 + r8], Rw(source)),
+            _ => dynasm!(self.asm; .arch x64; mov [r9 + r8], Rd(source)),
+        }
+        self.step_sp(gpr::SP, -(size as i32));
+    }
+
+    /// Reads `size` bytes at the top of the stack, whose pointer is in guest register `pointer`, into r9. ECX is
+    /// where it belongs afterwards.
+    pub(super) fn read_top(&mut self, pointer: u8, size: u32, site: u32) {
+        let from = host_gpr(pointer).number() as u8;
+        if self.frame.key.stack32 {
+            dynasm!(self.asm; .arch x64; mov r8d, Rd(from));
+        } else {
+            dynasm!(self.asm; .arch x64; movzx r8d, Rw(from));
+        }
+        self.look_up(SegReg::Ss, size, AccessKind::Read, site);
+        match size {
+            2 => dynasm!(self.asm; .arch x64; movzx r9d, WORD [rcx + r8]),
+            _ => dynasm!(self.asm; .arch x64; mov r9d, [rcx + r8]),
+        }
+        dynasm!(self.asm; .arch x64; mov rcx, r10);
+    }
+
+    /// The stack pointer becomes guest register `from` plus `by`.
+    pub(super) fn step_sp(&mut self, from: u8, by: i32) {
+        let from = host_gpr(from).number() as u8;
+        if self.frame.key.stack32 {
+            dynasm!(self.asm; .arch x64; lea r14d, [Rq(from) + by]);
+        } else {
+            dynasm!(self.asm; .arch x64
+                ; lea r8d, [Rq(from) + by]
+                ; mov r14w, r8w
+            );
+        }
+    }
+
+    /// The low `size` bytes of guest register `r` become those of r9.
+    fn set(&mut self, r: u8, size: u32) {
+        let to = abi::host_gpr(r).number() as u8;
+        match size {
+            2 => dynasm!(self.asm; .arch x64; mov Rw(to), r9w),
+            _ => dynasm!(self.asm; .arch x64; mov Rd(to), r9d),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Shadow page tables, tier M0: for each privilege view two flat arrays from the guest's linear page to where the page
+//! lies in the host's memory.
+//!
+//! An entry is the distance from a guest linear address to its host address, or zero: then the access takes the slow
+//! path. The array for writes is the universal tracer: an entry is there only if nobody wants to know of writes to the
+//! page. Accesses that cross a page form an index with bit 20 set, where no entry ever is.
+
+use crate::host::sparse::SparseTable;
+use idem86_cpu::engine::DirectPage;
+use std::collections::HashMap;
+use std::io;
+
+/// Pages of a linear address space, and as many entries that are never set.
+const ENTRIES: usize = 1 << 21;
+/// From the table for reads to the table for writes, in bytes.
+pub const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
+/// Low bits of the register that holds the tables, so that it is also the count of shifts by 12.
+pub const TABLES_BIAS: i32 = 12;
+/// Extracts page number and crossing bit from a linear address that was rotated right by 12.
+pub const INDEX_MASK: u64 = 0x1_000F_FFFF;
+
+/// Places at which a page of RAM can be written directly, at most: more are found again when they are used.
+const ALIASES_MAX: usize = 16;
+
+/// The tables of one view.
+#[derive(Debug)]
+struct View {
+    table: SparseTable<u64>,
+    /// Pages with an entry, and whether it is global; some may be there twice, or have no entry any longer.
+    filled: Vec<(u32, bool)>,
+}
+
+/// The tables of all views.
+#[derive(Debug)]
+pub struct Shadow {
+    views: [View; 2],
+    /// Where in linear memory pages of RAM can be written: view and page.
+    writable: HashMap<u64, Vec<(u8, u32)>>,
+    /// Entries made.
+    pub fills: u64,
+}
+
+impl Shadow {
+    /// Empty tables.
+    pub fn new() -> io::Result<Self> {
+        let view = || Ok::<_, io::Error>(View { table: SparseTable::new(2 * ENTRIES)?, filled: Vec::new() });
+        Ok(Shadow { views: [view()?, view()?], writable: HashMap::new(), fills: 0 })
+    }
+
+    /// What the register of the tables holds for a view.
+    pub fn tables(&self, user: bool) -> u64 {
+        self.views[usize::from(user)].table.address() + TABLES_BIAS as u64
+    }
+
+    /// The page of `linear` can be accessed as `page` says; RAM is at `ram` in the host's memory.
+    pub fn fill(&mut self, user: bool, linear: u32, page: DirectPage, ram: u64) {
+        let number = linear >> 12;
+        let delta = (ram + page.ram).wrapping_sub(u64::from(number) << 12);
+        let view = &mut self.views[usize::from(user)];
+        let read = page.read && view.table.get(number as usize) != delta;
+        let write = page.write && view.table.get(ENTRIES + number as usize) != delta;
+        if !read && !write {
+            return;
+        }
+        view.filled.push((number, page.global));
+        if read {
+            view.table.set(number as usize, delta);
+        }
+        if write {
+            let places = self.writable.entry(page.ram).or_default();
+            if places.len() == ALIASES_MAX {
+                for (user, number) in places.drain(..) {
+                    self.views[usize::from(user)].table.set(ENTRIES + number as usize, 0);
+                }
+            }
+            places.push((u8::from(user), number));
+            self.views[usize::from(user)].table.set(ENTRIES + number as usize, delta);
+        }
+        self.fills += 1;
+    }
+
+    /// Writes to the page of RAM at offset `ram` must be seen from now on.
+    pub fn trace(&mut self, ram: u64) {
+        for (user, number) in self.writable.remove(&ram).unwrap_or_default() {
+            self.views[usize::from(user)].table.set(ENTRIES + number as usize, 0);
+        }
+    }
+
+    /// Forgets the page of `linear`.
+    pub fn forget_page(&mut self, linear: u32) {
+        for view in &mut self.views {
+            view.clear(linear >> 12);
+        }
+    }
+
+    /// Forgets everything, or what is not global.
+    pub fn forget(&mut self, global: bool) {
+        for view in &mut self.views {
+            let mut filled = std::mem::take(&mut view.filled);
+            filled.retain(|(number, is_global)| {
+                let keep = *is_global && !global;
+                if !keep {
+                    view.clear(*number);
+                }
+                keep
+            });
+            view.filled = filled;
+        }
+        if global {
+            self.writable.clear();
+        }
+    }
+}
+
+impl View {
+    fn clear(&mut self, number: u32) {
+        self.table.set(number as usize, 0);
+        self.table.set(ENTRIES + number as usize, 0);
+    }
+}

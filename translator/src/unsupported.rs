@@ -1,0 +1,58 @@
+//! The engine on hosts whose instruction set is not the guest's: it is not there.
+
+use idem86_cpu::bus::Biu;
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::engine::Engine;
+
+/// Why the host cannot run translated code.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsupported {
+    /// It is no x86-64.
+    #[error("translation needs an x86-64 processor")]
+    Host,
+}
+
+/// Settings of the translator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {}
+
+/// What the translator did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {}
+
+impl std::fmt::Display for Counters {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+/// An engine that cannot be made.
+#[derive(Debug)]
+pub enum Translator {}
+
+impl Translator {
+    /// Fails.
+    pub fn new(_: Options) -> Result<Self, Unsupported> {
+        Err(Unsupported::Host)
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> Counters {
+        match *self {}
+    }
+}
+
+impl Engine for Translator {
+    fn run(&mut self, _: &mut Cpu, _: &mut Biu) -> bool {
+        match *self {}
+    }
+    fn drop_code(&mut self, _: usize, _: u64) {
+        match *self {}
+    }
+    fn drop_all_code(&mut self) {
+        match *self {}
+    }
+    fn code_on(&self, _: usize) -> Vec<(u64, u64)> {
+        match *self {}
+    }
+}
