@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the same workloads in the same Linux guest in idem86 and in QEMU TCG, and natively, and prints times and ratios.
+"""Runs the same workloads in one Linux guest, in idem86 and QEMU TCG, and natively; prints times and ratios.
 
 The guest is Debian's i386 kernel with a RAM disk that holds one program: a static 32-bit binary, as /init. The host runs
 that very binary. The program prints markers around each workload; this script takes the time as they arrive, by the
@@ -36,7 +36,12 @@ Group = collections.namedtuple(
 # The goals of a group hold for the translator: at least so many times as fast as QEMU, at most so many times the native
 # time, both as geometric means. `None`: no goal.
 GROUPS = [
-    Group("integer", ["crc32", "sha256", "sieve", "matmul", "text", "fib", "virtual", "vm-switch", "vm-goto"], 4.5, 1.4),
+    Group(
+        "integer",
+        ["crc32", "sha256", "sieve", "matmul", "text", "fib", "virtual", "vm-switch", "vm-goto"],
+        4.5,
+        1.4,
+    ),
     Group(
         "float-string",
         ["nbody-x87", "nbody-sse", "sse-floats", "sse-integers", "rep-dwords", "rep-bytes", "lods-stos"],
@@ -118,14 +123,20 @@ def find_kernel(given):
 # --- runners ----------------------------------------------------------------------------------------------------------
 
 
+# Of a boot or a run: how long it took, and whether the process had to wait for a processor for much of that.
+Sample = collections.namedtuple("Sample", "seconds disturbed")
+DISTURBED = 0.05
+
+
 class Runner:
     """A process that takes commands on standard input and prints markers: the program itself, or an emulator."""
 
-    def __init__(self, name, command, limit):
-        self.name, self.command, self.limit = name, [str(word) for word in command], limit
+    def __init__(self, name, command, options):
+        self.name, self.command = name, [str(word) for word in command]
+        self.limit, self.discount_waiting = options.limit, options.discount_waiting
         self.emulator = name != "native"
         self.process = None
-        self.boots = []  # seconds from the start of the process to the program's first word
+        self.boots = []  # samples from the start of the process to the program's first word
         self.peak_rss = 0  # KiB, as the host's kernel says at the process's end
         self.peak_pss = 0  # KiB, each page counted once however often it is mapped; looked at between workloads
         self.failures = []
@@ -143,7 +154,24 @@ class Runner:
         except Failure:
             self.stop()
             raise
-        self.boots.append(arrived - started)
+        self.boots.append(self.sample(arrived - started, {}))
+
+    def waited(self):
+        """Seconds that each thread has spent ready to run, but not running."""
+        threads = {}
+        for path in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
+            try:
+                threads[path.parent.name] = int(path.read_text().split()[1]) * 1e-9
+            except (OSError, IndexError):  # the thread has ended, or the kernel does not count
+                pass
+        return threads
+
+    def sample(self, seconds, before):
+        # Guests have one processor: one thread works, and what that one waited is what is missing.
+        waited = max((now - before.get(thread, 0) for thread, now in self.waited().items()), default=0)
+        if self.discount_waiting:
+            return Sample(max(seconds - waited, 1e-9), waited > 0.5 * seconds)
+        return Sample(seconds, waited > DISTURBED * seconds)
 
     def stop(self):
         """Ends the process, gently if it can, and keeps its peak memory."""
@@ -199,7 +227,7 @@ class Runner:
         return " | ".join([*self.tail, self.received.decode(errors="replace")][-4:])
 
     def run(self, workload, count):
-        """Runs rounds of a workload: their seconds and checksum, or (None, what the system lacks for it)."""
+        """Runs rounds of a workload: a sample and the checksum, or (None, what the system lacks for it)."""
         name = re.escape(workload)
         try:
             self.process.stdin.write(f"run {workload} {count}\n".encode())
@@ -209,8 +237,9 @@ class Runner:
         began, match = self.expect(rf"(?:begin {name}|lacks {name} (.*))$")
         if match[1]:
             return None, match[1]
+        waited = self.waited()
         ended, match = self.expect(rf"end {name} {count} ([0-9a-f]{{8}})$")
-        return ended - began, match[1]
+        return self.sample(ended - began, waited), match[1]
 
     def look_at_memory(self):
         """Takes the process's proportional memory, page tables included, into account."""
@@ -231,12 +260,12 @@ def runners(options, program, initramfs, files):
     def guest(dash):
         return [f"{dash}kernel", kernel, f"{dash}initrd", initramfs, f"{dash}append", options.append]
 
-    found = [Runner("native", [program, files], options.limit)]
+    found = [Runner("native", [program, files], options)]
 
     if shutil.which(options.qemu):
         machine = ["-accel", "tcg", "-m", str(options.memory), "-nodefaults", "-display", "none", "-serial", "stdio"]
         command = [options.qemu, *machine, "-no-reboot", *guest("-"), *shlex.split(options.qemu_args)]
-        found.append(Runner("qemu", command, options.limit))
+        found.append(Runner("qemu", command, options))
     else:
         print(f"{options.qemu}: not on PATH, skipped")
 
@@ -249,7 +278,7 @@ def runners(options, program, initramfs, files):
     for engine in re.findall(r"^\s+- ([a-z0-9-]+):", engine_help, re.M):
         machine = ["--engine", engine, "--memory", f"{options.memory}M", "--display", "none", "--serial", "stdio"]
         command = [idem86, "run", *machine, "--no-reboot", *guest("--"), *shlex.split(options.idem86_args)]
-        found.append(Runner(engine, command, options.limit))
+        found.append(Runner(engine, command, options))
 
     if wanted:
         unknown = set(wanted) - {runner.name for runner in found}
@@ -261,36 +290,56 @@ def runners(options, program, initramfs, files):
 
 # --- measurement ------------------------------------------------------------------------------------------------------
 
-Measured = collections.namedtuple("Measured", "seconds count total checksum")  # seconds of a round, the best of all
+# The best run: seconds of a round, rounds, the run's seconds, and whether even the best one was disturbed.
+Measured = collections.namedtuple("Measured", "seconds count total disturbed checksum")
+
+
+def repeat(options, enough, again):
+    """Calls `again` for samples until `options.repeat` of them are undisturbed or `enough` of them say so."""
+    samples = []
+    while sum(not sample.disturbed for sample in samples) < options.repeat and not enough(samples):
+        samples.append(again())
+    return samples
+
+
+def best(samples):
+    return min(samples, key=lambda sample: (sample.disturbed, sample.seconds))
 
 
 def measure(runner, workload, options):
     """Raises the number of rounds until they take about `options.seconds`, and takes the best of several runs."""
-    count, best = 1, None
+    count = 1
     while True:
-        seconds, checksum = runner.run(workload, count)
-        if seconds is None:
+        sample, checksum = runner.run(workload, count)
+        if sample is None:
             return checksum
-        if seconds >= 0.5 * options.seconds or count >= 1 << 31:
+        if sample.seconds >= 0.5 * options.seconds or count >= 1 << 31:
             break
-        wanted = int(count * options.seconds / max(seconds, 1e-4)) + 1
+        wanted = int(count * options.seconds / max(sample.seconds, 1e-4)) + 1
         count = min(wanted, count * 50, 1 << 31)
-    best = seconds
-    for _ in range(options.repeat - 1):
-        seconds, again = runner.run(workload, count)
-        best = min(best, seconds)
-        if again != checksum:
-            raise Failure(f"{runner.name}: {workload} gave {checksum}, and in the next run {again}")
-    return Measured(best / count, count, best, checksum)
+
+    def again():
+        sample, sum_now = runner.run(workload, count)
+        if sum_now != checksum:
+            raise Failure(f"{runner.name}: {workload} gave {checksum}, and in the next run {sum_now}")
+        return sample
+
+    sample = best(repeat(options, lambda samples: len(samples) >= 3 * options.repeat, again))
+    return Measured(sample.seconds / count, count, sample.seconds, sample.disturbed, checksum)
 
 
 def boot(runner, options):
     """Boots as often as asked, but not much longer than a minute; the last one stays."""
-    wanted = options.repeat if runner.emulator else 1
-    runner.start()
-    while len(runner.boots) < wanted and sum(runner.boots) < 60:
+
+    def again():
         runner.stop()
         runner.start()
+        return runner.boots[-1]
+
+    def enough(boots):
+        return bool(boots) and (not runner.emulator or sum(boot.seconds for boot in boots) > 60)
+
+    repeat(options, enough, again)
 
 
 def measure_all(found, options):
@@ -386,7 +435,7 @@ class Table:
             return ratio(ratios[0]) if ratios else "-"
         result = self.results.get((above, workload))
         if isinstance(result, Measured):
-            return duration(result.seconds)
+            return ("~" if result.disturbed else "") + duration(result.seconds)
         return "lacking" if result else "failed"
 
     def line(self, title, cells):
@@ -415,11 +464,16 @@ class Table:
             runner = self.runners[name]
             if not runner.emulator or not runner.boots:
                 continue
-            best = min(runner.boots)
-            against = ratio(min(qemu.boots) / best) if qemu and qemu.boots else "-"
+            ours = best(runner.boots)
+            against = ratio(best(qemu.boots).seconds / ours.seconds) if qemu and qemu.boots else "-"
+            time_of_boot = ("~" if ours.disturbed else "") + duration(ours.seconds)
             rss, pss = (f"{size / 1024:.0f} MiB" if size else "-" for size in (runner.peak_rss, runner.peak_pss))
-            print(f"{name:<15}{duration(best):>10} {against:>9} {rss:>10} {pss:>10}")
+            print(f"{name:<15}{time_of_boot:>10} {against:>9} {rss:>10} {pss:>10}")
         print(f"boot: from the start of the process to init's first word; the guests have {self.options.memory} MiB")
+        if self.options.discount_waiting:
+            print("all times are without the time that the process waited for a processor; ~: that was more than half")
+        else:
+            print("~: the process waited for a processor for more than a twentieth of the time, in every run")
         print("RSS counts a page as often as it is mapped; PSS, looked at between workloads, once, with page tables")
 
     def print_goals(self):
@@ -453,7 +507,7 @@ class Table:
                 say(group.title, ratios, group.against_native, "it/nat at most", at_most, len(workloads))
         ours, qemu = self.runners["translator"], self.runners.get("qemu")
         if qemu and qemu.boots and ours.boots:
-            say("boot", [min(qemu.boots) / min(ours.boots)], BOOT_AGAINST_QEMU, "qemu/it at least", at_least)
+            say("boot", [best(qemu.boots).seconds / best(ours.boots).seconds], BOOT_AGAINST_QEMU, "qemu/it at least", at_least)
         peak = [(ours.peak_pss or ours.peak_rss) / 1024] if ours.peak_rss else []
         say("memory, MiB", peak, self.options.memory + EXTRA_MEMORY_MIB, "at most", at_most)
 
@@ -468,7 +522,10 @@ def parse_options():
     parser.add_argument("--runners", help="which ones, by comma: qemu and engines of idem86; native always runs")
     parser.add_argument("--workloads", help="which ones, by comma, as the table names them or their groups")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long a measured run takes at least half of")
-    parser.add_argument("--repeat", type=int, default=3, help="runs and boots of which the best counts")
+    parser.add_argument("--repeat", type=int, default=3, help="undisturbed runs and boots of which the best counts")
+    parser.add_argument(
+        "--discount-waiting", action="store_true", help="take off the time that a busy host kept a process waiting"
+    )
     parser.add_argument("--limit", type=float, default=300, help="seconds after which a boot or a run has failed")
     parser.add_argument("--memory", type=int, default=256, help="guest memory in MiB")
     parser.add_argument("--kernel", help="bzImage of the guest")
@@ -510,13 +567,13 @@ def main():
     if options.json:
         everything = {
             "host": host_description(),
-            "boot": {r.name: r.boots for r in found if r.emulator},
+            "boot": {r.name: [boot._asdict() for boot in r.boots] for r in found if r.emulator},
             "peak_rss_kib": {r.name: r.peak_rss for r in found},
             "peak_pss_kib": {r.name: r.peak_pss for r in found},
             "failures": {r.name: r.failures for r in found},
             "results": [
-                {"runner": name, "workload": workload, **(r._asdict() if isinstance(r, Measured) else {"lacks": r})}
-                for (name, workload), r in results.items()
+                {"runner": runner, "workload": workload, **(r._asdict() if isinstance(r, Measured) else {"lacks": r})}
+                for (runner, workload), r in results.items()
             ],
         }
         pathlib.Path(options.json).write_text(json.dumps(everything, indent=1))

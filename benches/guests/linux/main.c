@@ -17,6 +17,7 @@
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -106,6 +107,18 @@ static void run(const char *name, uint32_t count)
         w->release();
 }
 
+/* Starts the program again, once, without random addresses: which pages fall together is the same in every run. */
+static void fix_addresses(char **argv)
+{
+    const int persona = personality(0xFFFFFFFF);
+    if (persona == -1 || persona & ADDR_NO_RANDOMIZE)
+        return;
+    if (personality((unsigned long)persona | ADDR_NO_RANDOMIZE) == -1)
+        fail("personality");
+    execv(argv[0], argv);
+    fail("exec");
+}
+
 /* The console as it is at the start would echo commands and add carriage returns. */
 static void start_as_init(void)
 {
@@ -128,6 +141,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "child") == 0)
         _exit(atoi(argv[2]));
 
+    fix_addresses(argv);
     const int init = getpid() == 1;
     bench_program = argv[0];
     if (init)

@@ -62,7 +62,8 @@ static uint32_t blend_run(uint32_t count)
             /* (3a + b) / 4 in 16 bits, then brighter with saturation. */
             __m128i low = _mm_mullo_epi16(_mm_unpacklo_epi8(a, zero), three);
             __m128i high = _mm_mullo_epi16(_mm_unpackhi_epi8(a, zero), three);
-            low = _mm_add_epi16(low, _mm_unpacklo_epi8(b, zero)), high = _mm_add_epi16(high, _mm_unpackhi_epi8(b, zero));
+            low = _mm_add_epi16(low, _mm_unpacklo_epi8(b, zero));
+            high = _mm_add_epi16(high, _mm_unpackhi_epi8(b, zero));
             __m128i mixed = _mm_packus_epi16(_mm_srli_epi16(low, 2), _mm_srli_epi16(high, 2));
             mixed = _mm_adds_epu8(mixed, bright);
             total = _mm_add_epi64(total, _mm_sad_epu8(mixed, b));
