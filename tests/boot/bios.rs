@@ -17,6 +17,19 @@ fn seabios_completes_its_post() {
 }
 
 #[test]
+fn the_bochs_bios_completes_its_post() {
+    for engine in engines() {
+        let (test, bios) = ("POST of the Bochs BIOS", "bochs/BIOS-bochs-latest");
+        let Some(config) = with_bios(test, 16, bios, "bochs/vgabios.bin") else { return };
+        let mut session = Session::new(test, engine, config);
+        session.steps(&["wait-screen Booting from Floppy"], 30);
+        let screen = session.screen();
+        assert!(screen.contains("Bochs VBE Display Adapter enabled"), "{screen}");
+        assert!(screen.contains(" BIOS - build: "), "{screen}");
+    }
+}
+
+#[test]
 fn an_empty_machine_says_what_it_is_and_that_there_is_nothing_to_boot() {
     for engine in engines() {
         let mut session = Session::new("POST of the built-in BIOS", engine, builtin(16));

@@ -3,5 +3,8 @@
 //! One file for each family of guests. Boots that take long are ignored unless asked for, as `tests/run full` does.
 
 mod bios;
+mod disk;
 mod freedos;
+mod linux;
+mod multiboot;
 mod support;

@@ -158,8 +158,8 @@ impl Session {
         self.steps(&[&format!("send-serial {command}; echo =$?=\\n"), r"wait-serial =\d+=\r\n"], seconds);
         let text = String::from_utf8_lossy(&self.serial[from..]).replace('\r', "");
         let (_echo, output) = text.split_once("=$?=\n").expect("the command is echoed");
-        let (output, code) =
-            output.trim_end().trim_end_matches('=').rsplit_once('=').expect("as it was waited for");
+        let marked = output.rsplit_once("=\n").and_then(|(output, _prompt)| output.rsplit_once('='));
+        let (output, code) = marked.expect("the mark was waited for");
         assert_eq!(code, "0", "{command} fails; {}", self.shows());
         output.into()
     }

@@ -70,7 +70,8 @@ pub(super) struct Mouse {
 }
 
 impl Mouse {
-    /// A mouse that has got power at `now` and tests itself.
+    /// A mouse that got power a while before `now`. Nobody has heard the result of its self test: firmware like the
+    /// Bochs BIOS, which enables both interfaces and resets the keyboard, takes what comes then for the keyboard's.
     pub fn power_on(now: GuestTime) -> Self {
         let mut mouse = Mouse {
             mode: Mode::Stream,
@@ -89,7 +90,7 @@ impl Mouse {
             next_report: now,
             message: Vec::new(),
             outgoing: VecDeque::new(),
-            self_test: Some(now + SELF_TEST_TIME),
+            self_test: None,
         };
         mouse.set_defaults();
         mouse
@@ -280,7 +281,8 @@ impl Mouse {
         let mut message = vec![answer::ACK];
         match byte {
             command::RESET => {
-                *self = Mouse { buttons: self.buttons, ..Mouse::power_on(now) };
+                let self_test = Some(now + SELF_TEST_TIME);
+                *self = Mouse { buttons: self.buttons, self_test, ..Mouse::power_on(now) };
             }
             command::RESEND => message.clone_from(&self.message),
             command::SET_DEFAULT => self.set_defaults(),
