@@ -288,6 +288,13 @@ impl Machine {
         None
     }
 
+    /// Makes everything that the guest wrote to its drives durable, as at the end of a run. What failed is among
+    /// the reports of the drives.
+    pub fn flush(&mut self) {
+        self.board.ide.flush();
+        self.board.floppy.flush_all();
+    }
+
     /// Guest memory, for loading images and looking at what the guest did.
     pub fn memory(&mut self) -> GuestMemory<'_> {
         GuestMemory { slab: &mut self.slab, map: &self.board.memory, cpu: &mut self.cpu }

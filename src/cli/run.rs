@@ -157,12 +157,7 @@ impl<'a> Session<'a> {
         if let Some(sink) = &mut self.debugcon {
             sink.write(&bytes)?;
         }
-        for report in self.machine.board.ide.take_reports() {
-            eprintln!("idem86: {report}");
-        }
-        for failure in self.machine.board.floppy.take_failures() {
-            eprintln!("idem86: {failure}");
-        }
+        self.report_failures();
         if let Some(terminal) = &mut self.terminal
             && self.last_frame.elapsed() >= FRAME
         {
@@ -185,11 +180,25 @@ impl<'a> Session<'a> {
         Ok(wish)
     }
 
+    /// Tells the user what media failed to do; gives how much that was.
+    fn report_failures(&mut self) -> usize {
+        let disks = self.machine.board.ide.take_reports();
+        let diskettes = self.machine.board.floppy.take_failures();
+        disks.iter().for_each(|report| eprintln!("idem86: {report}"));
+        diskettes.iter().for_each(|failure| eprintln!("idem86: {failure}"));
+        disks.len() + diskettes.len()
+    }
+
     /// Gives the terminal back and makes sure that nothing is lost.
     fn close(&mut self) -> Result<(), Failure> {
         self.terminal = None;
+        self.machine.flush();
+        let lost = self.report_failures() > 0;
         for sink in self.serial.iter_mut().chain(&mut self.debugcon) {
             sink.flush()?;
+        }
+        if lost {
+            return Err(Failure::Failed("not everything that the guest wrote is in the images".into()));
         }
         Ok(())
     }

@@ -6,5 +6,6 @@ mod bios;
 mod disk;
 mod freedos;
 mod linux;
+mod memtest;
 mod multiboot;
 mod support;

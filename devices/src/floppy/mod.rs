@@ -227,6 +227,12 @@ impl Floppy {
         unit.write(sector, bytes).inspect_err(|&error| self.note(drive, Some(sector), error))
     }
 
+    /// Makes everything that diskettes were given durable, as at the end of a run. [`Floppy::take_failures`] tells
+    /// of what failed.
+    pub fn flush_all(&mut self) {
+        (0..4).for_each(|drive| self.flush(drive));
+    }
+
     fn flush(&mut self, drive: u8) {
         let unit = self.drives.get_mut(usize::from(drive)).and_then(Option::as_mut);
         let Some(diskette) = unit.and_then(|unit| unit.diskette.as_mut()) else { return };

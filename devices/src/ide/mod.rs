@@ -48,6 +48,7 @@ use channel::Channel;
 use disk::Disk;
 use drive::{AnyUnit, Direction, Drive};
 use identify::Position;
+use report::Failure;
 use spec::SECTOR;
 use std::fmt;
 use std::ops::Range;
@@ -291,6 +292,18 @@ impl Ide {
             }
         }
         Ok(())
+    }
+
+    /// Makes everything that disks were given durable, as at the end of a run. [`Ide::take_reports`] tells of
+    /// what failed.
+    pub fn flush(&mut self) {
+        for drive in self.channels.iter_mut().flat_map(|channel| &mut channel.drives).flatten() {
+            if let AnyUnit::Disk(disk) = &mut drive.unit
+                && let Err(error) = disk.medium.flush()
+            {
+                Failure { operation: MediumOperation::Flush, sector: 0, error }.note(&mut drive.io.failures);
+            }
+        }
     }
 
     /// The failures of media since the last call, at most 16 for each drive.
