@@ -10,4 +10,5 @@ pub mod bios;
 pub mod kernel_rom;
 pub mod loader;
 pub mod platform;
+mod tables;
 pub mod video;

@@ -6,7 +6,7 @@
 pub(crate) mod bda;
 mod boot;
 mod call;
-mod hardware;
+pub(crate) mod hardware;
 mod int13;
 mod int15;
 mod keyboard;
@@ -21,6 +21,7 @@ mod traps;
 
 pub(crate) use call::Call;
 pub(crate) use hardware::pci::functions as pci_functions;
+pub(crate) use post::pci as pci_layout;
 pub use rom::image;
 pub use traps::PORT;
 pub(crate) use traps::{Trap, call as emit_call};

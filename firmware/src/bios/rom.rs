@@ -15,8 +15,8 @@ pub(crate) const BASE: u32 = 0xF_0000;
 /// Bytes of the ROM.
 pub(crate) const SIZE: usize = 0x1_0000;
 
-/// Offset of the code that has no place of its own.
-const CODE: u16 = 0x8000;
+/// Offset of the code that has no place of its own. What lies before it is for tables that POST writes.
+pub(crate) const CODE: u16 = 0x8000;
 
 /// Offsets that programs know.
 pub(crate) mod offset {
@@ -286,6 +286,7 @@ fn post(c: &mut Code) -> Result<(), IcedError> {
     c.asm.set_label(&mut label)?;
     c.asm.cli()?;
     c.asm.cld()?;
+    prepare_processor(&mut c.asm)?;
     c.trap(Trap::Post)?;
     let (mut next, mut go, mut ready) = (c.asm.create_label(), c.asm.create_label(), c.asm.create_label());
     c.asm.set_label(&mut next)?;
@@ -302,9 +303,52 @@ fn post(c: &mut Code) -> Result<(), IcedError> {
     a.push(dx)?;
     a.retf()?;
     a.set_label(&mut ready)?;
+    a.mov(eax, 1)?;
+    a.cpuid()?;
     c.trap(Trap::Ready)?;
     c.asm.call(c.print)?;
     c.asm.int(0x19)
+}
+
+/// Memory types and caches. SDM Vol. 3A, "Memory Type Range Registers (MTRRs)" and "Cache Control".
+fn prepare_processor(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const DEFAULT_TYPE: u32 = 0x2FF;
+    const VARIABLE_BASE_0: u32 = 0x200;
+    const VARIABLE_MASK_0: u32 = 0x201;
+    /// MTRRs and the fixed ones among them are on; memory is write-back.
+    const ENABLED: u32 = 0xC06;
+    const UNCACHED: u32 = 0;
+    const VALID: u32 = 1 << 11;
+    /// The upper half of a mask for 36-bit addresses.
+    const MASK_HIGH: u32 = 0xF;
+    const MTRR_FEATURE: i32 = 1 << 12;
+    const CACHE_DISABLE_AND_NOT_WRITE_THROUGH: i32 = 0b11 << 29;
+    // 640 KiB of RAM, the display, ROMs.
+    let fixed = [(0x250, 0x0606_0606), (0x258, 0x0606_0606), (0x259, 0)];
+    let roms = (0x268u32..=0x26F).map(|register| (register, 0x0505_0505));
+    let mut done = a.create_label();
+    a.mov(eax, 1)?;
+    a.cpuid()?;
+    a.test(edx, MTRR_FEATURE)?;
+    a.je(done)?;
+    let mut write = |register: u32, high: u32, low: u32| {
+        a.mov(ecx, register)?;
+        a.mov(edx, high)?;
+        a.mov(eax, low)?;
+        a.wrmsr()
+    };
+    write(DEFAULT_TYPE, 0, 0)?;
+    for (register, types) in fixed.into_iter().chain(roms) {
+        write(register, types, types)?;
+    }
+    // What devices have on PCI, which begins at a multiple of what lies above.
+    write(VARIABLE_BASE_0, 0, super::post::pci::MEMORY_START | UNCACHED)?;
+    write(VARIABLE_MASK_0, MASK_HIGH, super::post::pci::MEMORY_START | VALID)?;
+    write(DEFAULT_TYPE, 0, ENABLED)?;
+    a.set_label(&mut done)?;
+    a.mov(eax, cr0)?;
+    a.and(eax, !CACHE_DISABLE_AND_NOT_WRITE_THROUGH)?;
+    a.mov(cr0, eax)
 }
 
 /// INT 05h, the PrtSc key: there is no printer, and the status byte says so.

@@ -1,5 +1,6 @@
 //! The chips of the board, as the firmware drives them: through their ports.
 
+pub(crate) mod apic;
 pub(crate) mod cmos;
 pub(crate) mod keyboard_controller;
 pub(crate) mod pci;

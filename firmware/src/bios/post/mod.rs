@@ -1,15 +1,16 @@
 //! Power-on: from the reset vector to the first boot device. IBM PC/AT Technical Reference, "Power-On Self-Test".
 
-pub(super) mod pci;
+pub(crate) mod pci;
 mod resume;
 pub(super) mod roms;
 mod shadow;
+mod tables;
 mod text;
 
 use super::bda::{self, ebda};
 use super::call::Call;
 use super::hardware::cmos::{self, address};
-use super::hardware::{keyboard_controller as controller, pic};
+use super::hardware::{apic, keyboard_controller as controller, pic};
 use super::int13::{self, el_torito, floppy};
 use super::int15::{self, mouse};
 use super::memory_map::CONVENTIONAL_END;
@@ -56,13 +57,18 @@ pub(super) fn start(call: &mut Call) {
     call.regs.esp = STACK;
 }
 
-/// The last part: drives, tables, and what is to be seen of it.
+/// The last part: drives, tables, and what is to be seen of it. EAX and EDX are what CPUID function 1 gives.
 pub(super) fn ready(call: &mut Call) {
+    let (signature, features) = (call.regs.eax, call.regs.edx);
     let io = &mut *call.io;
     floppy::initialise(io);
     int13::initialise(io);
     int13::install(io);
     roms::seal(io);
+    if features & apic::FEATURE != 0 {
+        apic::initialise(io);
+    }
+    tables::install(io, signature, features);
     shadow::close(io);
     for line in [0, 1, 14, 15] {
         pic::unmask(io, line);

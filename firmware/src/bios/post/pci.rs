@@ -7,8 +7,9 @@ use crate::bios::hardware::pci::{
 use crate::bios::hardware::pic;
 use crate::platform::Platform;
 
-/// Where memory for devices begins: above any RAM.
-const MEMORY_START: u32 = 0xE000_0000;
+/// Where memory for devices begins, above any RAM, and where it ends.
+pub(crate) const MEMORY_START: u32 = 0xE000_0000;
+pub(crate) const MEMORY_END: u32 = 0xFEC0_0000;
 /// Where ports for devices begin.
 const IO_START: u32 = 0xC000;
 /// Registers of power management, and of its SMBus host.
@@ -72,7 +73,7 @@ fn assign_bars(io: &mut dyn Platform, function: Function, space: &mut Space) {
         let size = mask & mask.wrapping_neg();
         let next = if is_io { &mut space.ports } else { &mut space.memory };
         let Some(base) = next.checked_next_multiple_of(size) else { continue };
-        let limit = if is_io { 0x1_0000 } else { 0xFEC0_0000 };
+        let limit = if is_io { 0x1_0000 } else { MEMORY_END };
         let end = base.saturating_add(size);
         if end > limit {
             function.write32(io, register, 0);
