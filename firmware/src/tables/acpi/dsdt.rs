@@ -3,7 +3,7 @@
 
 use super::aml::*;
 use super::resource::{self, Space, template};
-use crate::bios::pci_layout::{self, PIRQ_LINES, pirq};
+use crate::bios::pci_layout::{self, PIRQ_LINES, SCI, pirq};
 
 /// The links, and the fields that hold where they are routed to.
 const LINKS: [(&str, &str); 4] = [("LNKA", "PRQA"), ("LNKB", "PRQB"), ("LNKC", "PRQC"), ("LNKD", "PRQD")];
@@ -53,14 +53,19 @@ fn pci() -> Term {
     )
 }
 
-/// `_PRT`: the link of each pin of each device.
+/// `_PRT`: the link of each pin of each device. Power management, which is the only one of its device with a pin, has a
+/// line of its own.
 fn interrupt_routes() -> Term {
+    const POWER_MANAGEMENT: (u8, u8) = (1, 0);
     let pins = (1u8..32).flat_map(|device| (0u8..4).map(move |pin| (device, pin)));
     let routes: Vec<Term> = pins
         .map(|(device, pin)| {
             let all_functions = u32::from(device) << 16 | 0xFFFF;
-            let link = LINKS[usize::from(pirq(device, pin + 1))].0;
-            package(&[integer(all_functions), integer(pin.into()), reference(link), integer(0)])
+            let (source, index) = match (device, pin) {
+                POWER_MANAGEMENT => (integer(0), SCI.into()),
+                _ => (reference(LINKS[usize::from(pirq(device, pin + 1))].0), 0),
+            };
+            package(&[integer(all_functions), integer(pin.into()), source, integer(index)])
         })
         .collect();
     name("_PRT", package(&routes))
