@@ -2,6 +2,6 @@
 #![no_main]
 
 mod support;
-use support::{entropy, scenario, world};
+use support::{engine, scenario};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scenario::check_decoder(bytes));

@@ -3,7 +3,7 @@
 
 mod support;
 use support::scenario::Mode;
-use support::{entropy, scenario, world};
+use support::{engine, scenario};
 
 const MODES: [Mode; 6] =
     [Mode::Real, Mode::Protected16, Mode::Protected32, Mode::Virtual8086, Mode::Paged32, Mode::PagedPae];

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each target uses a part")]
 
+#[path = "../../cpu/tests/engine.rs"]
+pub mod engine;
 #[path = "../../cpu/tests/fuzz/entropy.rs"]
 pub mod entropy;
 #[path = "../../cpu/tests/fuzz/scenario.rs"]

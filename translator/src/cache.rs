@@ -3,7 +3,7 @@
 //! The arena is filled region by region. When the last one is full, the oldest is emptied and filled anew; so nothing
 //! is ever moved, and what is evicted is what was translated longest ago.
 
-use crate::discover::{GuestInsn, discover};
+use crate::discover::{GuestInsn, UNIT_MAX, discover};
 use crate::emit::stubs::{self, Stubs};
 use crate::host::arena::CodeArena;
 use crate::key::ModeKey;
@@ -17,6 +17,10 @@ use std::io;
 const REGIONS: usize = 16;
 /// Code of a unit, at most: 32 instructions of up to 200 bytes, and their ways out.
 const UNIT_BYTES: usize = 16 * 1024;
+/// Bytes of an arena, at least: so each region takes a unit, the first one behind the stubs.
+const ARENA_MIN: usize = REGIONS * (UNIT_BYTES + 1024);
+/// Bytes of an arena, at most.
+const ARENA_MAX: usize = 1 << 30;
 /// Spaces that are kept; a program that uses more begins anew.
 const SPACES_MAX: usize = 64;
 
@@ -80,6 +84,8 @@ pub struct Cache {
     pub stubs: Stubs,
     /// What it did.
     pub counters: CacheCounters,
+    /// Instructions in a unit, at most.
+    unit_max: usize,
     /// The units, by number; dead ones stay until their region is emptied.
     pub units: Vec<Unit>,
     /// The modes with their code, by number.
@@ -96,15 +102,16 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache with an arena of `size` bytes.
-    pub fn new(size: usize) -> io::Result<Self> {
-        let mut arena = CodeArena::new(size)?;
+    /// An empty cache with an arena of about `size` bytes, for units of at most `unit` instructions.
+    pub fn new(size: usize, unit: usize) -> io::Result<Self> {
+        let mut arena = CodeArena::new(size.clamp(ARENA_MIN, ARENA_MAX).next_multiple_of(REGIONS * 4096))?;
         let (code, stubs) = stubs::assemble();
         arena.write(0, &code);
         Ok(Cache {
             arena,
             stubs,
             counters: CacheCounters::default(),
+            unit_max: unit.clamp(1, UNIT_MAX),
             units: Vec::new(),
             spaces: Vec::new(),
             free: Vec::new(),
@@ -138,7 +145,7 @@ impl Cache {
     /// Translates the code at `ram` and `eip`; `None` where there is nothing to translate.
     pub fn translate(&mut self, biu: &Biu, ram: u64, eip: u32, space: u32) -> Option<u32> {
         let key = self.spaces[space as usize].key;
-        let guest = discover(biu, ram, eip, key);
+        let guest = discover(biu, ram, eip, key, self.unit_max);
         if guest.is_empty() {
             return None;
         }

@@ -27,13 +27,13 @@ impl GuestInsn {
     }
 }
 
-/// The instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one page and
+/// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one page and
 /// within the code segment. Empty where the first does not.
-pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey) -> Vec<GuestInsn> {
+pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec<GuestInsn> {
     let mut unit = Vec::new();
     let on_page = 0x1000 - (ram & 0xFFF) as u32;
     let mut offset = 0;
-    while unit.len() < UNIT_MAX && offset < on_page {
+    while unit.len() < most && offset < on_page {
         let mut bytes = [0; MAX_LENGTH];
         let available = (on_page - offset).min(MAX_LENGTH as u32) as usize;
         for (i, b) in bytes[..available].iter_mut().enumerate() {

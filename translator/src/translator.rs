@@ -1,6 +1,7 @@
 //! The engine: finds or makes the unit for CS:EIP, enters it, and serves its callouts.
 
 use crate::cache::{Cache, CacheCounters, Unit};
+use crate::discover::UNIT_MAX;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, enter};
 use crate::key::ModeKey;
 use crate::lower::UNIT_SHIFT;
@@ -32,13 +33,15 @@ pub struct Options {
     pub threshold: u8,
     /// Whether direct branches are linked.
     pub chaining: bool,
-    /// Bytes of the code arena.
+    /// Bytes of the code arena; it has at least some 272 KiB and at most 1 GiB.
     pub arena: usize,
+    /// Instructions in a translation unit, at most; no more than 32 in any case.
+    pub unit: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threshold: 4, chaining: true, arena: 32 << 20 }
+        Options { threshold: 4, chaining: true, arena: 32 << 20, unit: UNIT_MAX }
     }
 }
 
@@ -107,7 +110,7 @@ impl Translator {
         Ok(Translator {
             options,
             context: Box::default(),
-            cache: Cache::new(options.arena)?,
+            cache: Cache::new(options.arena, options.unit)?,
             shadow: Shadow::new()?,
             heat: vec![0; HEAT].into_boxed_slice(),
             ram: (0, 0),

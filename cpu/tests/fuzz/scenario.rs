@@ -1,8 +1,9 @@
 //! A processor in some mode with some registers, tables and code, all of which a stream of bytes decides, and what
 //! must hold whatever it decides.
 
-use crate::entropy::Entropy;
-use crate::world::{LOW_RAM, World, ram};
+use super::entropy::Entropy;
+use super::world::{LOW_RAM, World, ram};
+use crate::engine::Engine;
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::{self, MAX_LENGTH, Undecodable};
@@ -60,6 +61,7 @@ pub struct Scenario {
     pub cpu: Cpu,
     pub ram: Vec<Cell<u8>>,
     pub world: World,
+    pub engine: Engine,
     /// What translations depended on at the beginning, if the guest cannot reach its paging structures.
     closed: Option<Translations>,
 }
@@ -68,12 +70,13 @@ pub struct Scenario {
 type Translations = (u64, u32, u64, Vec<u8>);
 
 impl Clone for Scenario {
-    /// The processor is built anew from its saved state: with cold caches.
+    /// The processor is built anew from its saved state: with cold caches, and the engine under test.
     fn clone(&self) -> Self {
         let mut cpu = Cpu::new();
         let state = self.cpu.save();
         cpu.restore(&state).unwrap_or_else(|error| panic!("{error}: {state:x?}"));
-        Scenario { cpu, ram: self.ram.clone(), world: self.world.clone(), closed: self.closed.clone() }
+        let (ram, world, closed) = (self.ram.clone(), self.world.clone(), self.closed.clone());
+        Scenario { cpu, ram, world, engine: Engine::new(), closed }
     }
 }
 
@@ -93,7 +96,7 @@ impl Scenario {
     /// The scenario that `entropy` describes, in `mode`.
     pub fn new(mode: Mode, entropy: &mut Entropy) -> Scenario {
         let world = World::new(entropy.u64(), if entropy.one_in(2) { entropy.u8() / 2 } else { 0 });
-        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world, closed: None };
+        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world, engine: Engine::new(), closed: None };
         s.put_tables(entropy);
         let closed = entropy.one_in(2);
         s.put_paging(mode == Mode::PagedPae, closed, entropy);
@@ -329,13 +332,33 @@ impl Scenario {
         s
     }
 
+    /// A copy that the interpreter runs.
+    pub fn interpreted(&self) -> Scenario {
+        Scenario { engine: Engine::interpreter(), ..self.clone() }
+    }
+
+    /// The instruction that is there after `work`, in words.
+    fn at_work(&self, work: Work) -> String {
+        let mut s = self.interpreted();
+        s.run(work, 1);
+        let state = s.cpu.save();
+        let linear = state.seg[1].base.wrapping_add(state.rip) as u32;
+        let bytes: Vec<u8> =
+            (0..MAX_LENGTH).filter_map(|n| s.ram.get(linear as usize + n)).map(Cell::get).collect();
+        let size = s.cpu.code_size();
+        match decode::decode(&bytes, size) {
+            Ok(i) => format!("{i} in {size}-bit code at {linear:x} (if not mapped elsewhere)"),
+            Err(_) => format!("{bytes:02x?} in {size}-bit code at {linear:x}"),
+        }
+    }
+
     /// Does `work`, in runs of at most `slice`.
     pub fn run(&mut self, work: Work, slice: Work) -> End {
         let end = self.cpu.work() + work;
         while self.cpu.work() < end {
             let (before, accesses) = (self.cpu.work(), self.world.accesses);
             let budget = slice.min(end - before);
-            let stop = self.cpu.run(&self.ram, &mut self.world, budget);
+            let stop = self.engine.run(&mut self.cpu, &self.ram, &mut self.world, budget);
             let done = self.cpu.work() - before;
             assert!(done <= budget + SLACK, "{done} units of work for a budget of {budget}");
             assert!(stop != Stop::Budget || done >= budget, "{done} units of work, {budget} were asked for");
@@ -553,37 +576,44 @@ pub fn check_decoder(bytes: &[u8]) {
     }
 }
 
-/// After how much work two runs from the same state first differ, in words.
-fn difference(before: Scenario, most: Work, slice: Work) -> String {
+/// After how much work two runs from the same state, the second in the interpreter, first differ, in words.
+fn difference(before: Scenario, most: Work, (first, second): (Work, Work)) -> String {
     for work in 1..=most {
-        let (mut whole, mut sliced) = (before.clone(), before.clone());
-        let (a, b) = (whole.run(work, work), sliced.run(work, slice));
-        let ((state, memory), (other_state, other_memory)) = (whole.picture(), sliced.picture());
+        let (mut one, mut other) = (before.clone(), before.interpreted());
+        let (a, b) = (one.run(work, first), other.run(work, second));
+        let ((state, memory), (other_state, other_memory)) = (one.picture(), other.picture());
         let wrong: Vec<usize> = (0..memory.len()).filter(|n| memory[*n] != other_memory[*n]).collect();
         if a != b || state != other_state || !wrong.is_empty() {
-            return format!("after {work}: {a:?}, {b:?}, memory {wrong:x?},\n{state:x?}\n{other_state:x?}");
+            let at = before.at_work(work - 1);
+            return format!(
+                "after {work}, {at}: {a:?}, {b:?}, memory {wrong:x?},\n{state:x?}\n{other_state:x?}"
+            );
         }
     }
     "with cold caches they are the same".into()
 }
 
 /// Runs a scenario and checks that the processor stays possible, can be saved at any point, and does the same after
-/// having been restored elsewhere, however the work is cut into runs.
+/// having been restored elsewhere and in the interpreter, however the work is cut into runs.
 pub fn check(mode: Mode, bytes: &[u8], work: Work) {
     let mut e = Entropy::new(bytes);
     let mut s = Scenario::new(mode, &mut e);
     for _ in 0..3 {
         let before = s.clone();
-        let mut other = s.clone();
+        let mut other = s.interpreted();
         assert_eq!(other.cpu.save(), s.cpu.save());
-        let ended = s.run(work / 3, work);
         let slice = e.pick(&[1, 2, 7, 100]);
-        let again = other.run(work / 3, slice);
+        let slices = if e.one_in(2) { (slice, work) } else { (work, slice) };
+        let ended = s.run(work / 3, slices.0);
+        let again = other.run(work / 3, slices.1);
         if !other.can_see_caches()
             && !s.can_see_caches()
             && (ended != again || s.picture() != other.picture())
         {
-            panic!("{ended:?}, but in runs of {slice} {again:?}; {}", difference(before, work / 3, slice));
+            panic!(
+                "{ended:?}, but {again:?} in runs of {slices:?}; {}",
+                difference(before, work / 3, slices)
+            );
         }
         if let End::Stopped(_) = ended {
             s.start(mode, &mut e);

@@ -1,7 +1,7 @@
 //! The world around the processor in a scenario: RAM, ROM, device memory and ports that answer anything, and pins
 //! that move when they are accessed.
 
-use crate::entropy::Random;
+use super::entropy::Random;
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use std::cell::Cell;
 

@@ -1,6 +1,7 @@
 //! The attribute table against what instructions do: flags that are not written stay, flags that are not read do not
 //! matter, and innocuous instructions neither see nor change what a monitor owns.
 
+use crate::engine::Engine;
 use iced_x86::Instruction;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
@@ -32,6 +33,7 @@ struct Bench {
     cpu: Cpu,
     ram: Vec<Cell<u8>>,
     bus: FlatBus,
+    engine: Engine,
 }
 
 /// What an instruction led to.
@@ -72,7 +74,7 @@ impl Bench {
         // No handler can be entered.
         s.idtr.limit = 0;
         self.cpu.restore(&s).expect("a possible state");
-        self.cpu.step(&self.ram, &mut self.bus);
+        self.engine.run(&mut self.cpu, &self.ram, &mut self.bus, 1);
         let state = self.cpu.save();
         (!state.shutdown).then(|| After { state, memory: self.ram.iter().map(Cell::get).collect() })
     }
@@ -85,7 +87,8 @@ fn is_integer(i: &Instruction) -> bool {
 #[test]
 fn the_table_says_what_instructions_do() {
     let mut random = Random(0x0A77_2B5F);
-    let mut bench = Bench { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM) };
+    let mut bench =
+        Bench { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::new() };
     let mut seen = std::collections::HashSet::new();
     let mut codes = std::collections::HashSet::new();
     for _ in 0..60_000 {

@@ -1,14 +1,10 @@
 //! The integer instructions against the manual. What the host and the 80286 vectors show of them is not repeated
 //! here: these are the cases that need a certain memory, mode or device.
 
+#[path = "../engine.rs"]
+mod engine;
 #[allow(dead_code, reason = "shared with the system tests")]
 #[path = "../system/kit.rs"]
 mod kit;
-
-mod atomic;
-mod attributes;
-mod bits;
-mod division;
-mod opcodes;
-mod repeat;
-mod string;
+#[path = "suite.rs"]
+mod suite;

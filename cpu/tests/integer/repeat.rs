@@ -24,7 +24,7 @@ fn every_iteration_is_a_unit_of_work_and_so_is_a_count_of_zero() {
         k.bytes(&[0xF3, 0xAA, 0xF4]);
         set(&mut k, 0, 0x20_0000, cx);
         let before = k.cpu.work();
-        assert_eq!(k.cpu.run(&k.ram, &mut k.bus, work), Stop::Budget);
+        assert_eq!(k.run(work), Stop::Budget);
         assert_eq!(k.cpu.work() - before, work);
         assert_eq!(k.cpu.rip, place::CODE as u64 + 2);
     }
@@ -35,10 +35,10 @@ fn a_budget_ends_between_iterations() {
     let mut k = Kit::protected(0);
     k.bytes(&[0x90, 0xF3, 0xA5, 0xF4]);
     set(&mut k, 0x20_0000, 0x20_1000, 100);
-    assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 31), Stop::Budget);
+    assert_eq!(k.run(31), Stop::Budget);
     assert_eq!(counts(&k), [0x20_0000 + 120, 0x20_1000 + 120, 70]);
     assert_eq!(k.cpu.rip, place::CODE as u64 + 1, "at the instruction itself");
-    assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 1000), Stop::Halted);
+    assert_eq!(k.run(1000), Stop::Halted);
     assert_eq!(counts(&k), [0x20_0000 + 400, 0x20_1000 + 400, 0]);
 }
 
@@ -66,7 +66,7 @@ fn a_page_fault_finds_whole_iterations_done() {
         k.put32(k.pte(0x20_1000), 0);
         k.bytes(bytes);
         set(&mut k, 0x20_3000, 0x20_1000 - 10 * size, 20);
-        assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 11), Stop::Budget);
+        assert_eq!(k.run(11), Stop::Budget);
         let led = k.led();
         assert_eq!(led, Led::To(14, Some(error)));
         assert_eq!(k.cpu.cr2, 0x20_1000);
@@ -76,7 +76,7 @@ fn a_page_fault_finds_whole_iterations_done() {
         k.put32(k.pte(0x20_1000), 0x20_1000 | 7);
         k.cpu.state_changed();
         k.cpu.rip = place::CODE as u64;
-        assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 10), Stop::Budget);
+        assert_eq!(k.run(10), Stop::Budget);
         assert_eq!(counts(&k), [0x20_3000 + 20 * size, 0x20_1000 + 10 * size, 0]);
     }
 }
@@ -90,7 +90,7 @@ fn an_element_is_written_whole_or_not_at_all() {
     k.bytes(&[0xF3, 0xAB]);
     set(&mut k, 0, 0x20_0FFA, 5);
     k.cpu.gpr.set(gpr::AX, 0x1122_3344u32);
-    assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 2), Stop::Budget);
+    assert_eq!(k.run(2), Stop::Budget);
     assert_eq!(k.led(), Led::To(14, Some(2)));
     assert_eq!(counts(&k), [0, 0x20_0FFE, 4]);
     assert_eq!(k.get32(0x20_0FFA), 0x1122_3344);
@@ -102,7 +102,7 @@ fn a_segment_limit_is_met_where_it_is() {
     let mut k = Kit::real();
     k.bytes(&[0xF3, 0x66, 0xAB]);
     set(&mut k, 0, 0xFFF6, 10);
-    assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 3), Stop::Budget);
+    assert_eq!(k.run(3), Stop::Budget);
     assert_eq!(k.led(), Led::To(13, None));
     assert_eq!(counts(&k), [0, 0xFFFE, 8]);
 }
@@ -114,7 +114,7 @@ fn code_that_overwrites_what_follows_executes_the_new_bytes() {
     k.bytes(&[0xF3, 0xAA, 0x0F, 0x0B, 0x0F, 0x0B, 0xF4]);
     set(&mut k, 0, place::CODE + 2, 4);
     k.cpu.gpr.set(gpr::AX, 0x90u32);
-    assert_eq!(k.cpu.run(&k.ram, &mut k.bus, 100), Stop::Halted);
+    assert_eq!(k.run(100), Stop::Halted);
     assert_eq!(k.here(), place::CODE + 7);
 }
 
@@ -185,7 +185,7 @@ fn ports_are_read_and_written_in_order_across_pages_and_downwards() {
         k.bytes(&[0xF3, 0x66, 0x6D, 0xF4]);
         set(&mut k, 0, 0x20_0FFD, 10);
         k.cpu.set_eflags(if down { bit::DF } else { 0 });
-        assert_eq!(k.cpu.run(&k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
         let step = |n: u32| if down { 0x20_0FFD - 2 * n } else { 0x20_0FFD + 2 * n };
         for n in 0..10 {
             assert_eq!(
@@ -201,7 +201,7 @@ fn ports_are_read_and_written_in_order_across_pages_and_downwards() {
         k.put(0x20_0FF0, &std::array::from_fn::<u8, 32, _>(|n| n as u8));
         k.cpu.set_eflags(if down { bit::DF } else { 0 });
         set(&mut k, if down { 0x20_100C } else { 0x20_0FF0 }, 0, 8);
-        assert_eq!(k.cpu.run(&k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
         let items = (0..8u8).map(|n| if down { 28 - 4 * n } else { 4 * n });
         let expected: Vec<u8> = items.flat_map(|first| first..first + 4).collect();
         assert_eq!(bus.taken, expected, "down {down}");
@@ -217,7 +217,7 @@ fn an_interrupt_is_taken_between_iterations() {
     set(&mut k, 0x20_0000, 0, 10);
     let mut bus = fifo(4);
     // Four iterations, the delivery, and the handler's HLT.
-    assert_eq!(k.cpu.run(&k.ram, &mut bus, 6), Stop::Budget);
+    assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 6), Stop::Budget);
     assert_eq!(bus.taken.len(), 4);
     assert_eq!(counts(&k), [0x20_0004, 0, 6]);
     assert_eq!(k.stack(0), place::CODE, "it will be resumed");
@@ -233,7 +233,7 @@ fn a_port_is_not_read_in_vain() {
         k.bytes(bytes);
         set(&mut k, 0, 0x20_1000, 10);
         let mut bus = fifo(0);
-        k.cpu.run(&k.ram, &mut bus, 1);
+        k.engine.run(&mut k.cpu, &k.ram, &mut bus, 1);
         assert_eq!(k.led(), Led::To(14, Some(2)));
         assert_eq!(bus.next, 0);
         assert_eq!(counts(&k), [0, 0x20_1000, 10]);
@@ -249,7 +249,7 @@ fn the_claims_of_a_bus_are_checked() {
         let mut bus = Fifo { claims: Some(claims), ..fifo(0) };
         k.bytes(&[0xF3, 0x6C, 0xF4]);
         set(&mut k, 0, 0x20_0000, 10);
-        assert_eq!(k.cpu.run(&k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
         assert_eq!(counts(&k), [0, 0x20_000A, 0]);
         assert_eq!(k.get8(0x20_000A), 0);
     }

@@ -133,8 +133,7 @@ fn every_operation_does_what_the_model_does() {
         let end = k.cpu.rip + code.len() as u64 - 1;
         for _ in 0..600 {
             // A comparison may end it early; the HLT behind ends the run.
-            if k.cpu.rip == end || k.cpu.run(&k.ram, &mut k.bus, chunk.min(cx.max(1) as u64)) == Stop::Halted
-            {
+            if k.cpu.rip == end || k.run(chunk.min(cx.max(1) as u64)) == Stop::Halted {
                 break;
             }
         }
@@ -166,7 +165,7 @@ fn sixteen_bit_addresses_wrap_and_leave_the_upper_halves_alone() {
     k.cpu.gpr.set(gpr::SI, 0xAAAA_FFFEu32);
     k.cpu.gpr.set(gpr::DI, 0xBBBB_3000u32);
     k.cpu.gpr.set(gpr::CX, 0xCCCC_0004u32);
-    k.cpu.run(&k.ram, &mut k.bus, 4);
+    k.run(4);
     assert_eq!(k.get32(0x3000), 0x0403_0201);
     assert_eq!(k.cpu.gpr.get::<u32>(gpr::SI), 0xAAAA_0002);
     assert_eq!(k.cpu.gpr.get::<u32>(gpr::DI), 0xBBBB_3004);

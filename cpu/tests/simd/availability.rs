@@ -1,7 +1,7 @@
 //! SDM Vol. 2, "Exceptions" of every instruction: what the system must have enabled, and what else is looked at first.
 
 use super::every_instruction;
-use super::kit::{Kit, Led, UD, place};
+use crate::kit::{Kit, Led, UD, place};
 use iced_x86::{Instruction, Mnemonic};
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::gpr;

@@ -1,6 +1,6 @@
 //! RCPPS and RSQRTPS: accuracy and special operands. SDM Vol. 2B, "RCPPS", "RSQRTPS".
 
-use super::kit::{Kit, Led};
+use crate::kit::{Kit, Led};
 use iced_x86::code_asm::*;
 use idem86_cpu::state::control::cr4;
 

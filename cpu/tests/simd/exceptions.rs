@@ -1,6 +1,6 @@
 //! MXCSR: exceptions and their masks, rounding, flushing. SDM Vol. 1, "SIMD Floating-Point Exceptions".
 
-use super::kit::{Kit, Led, UD, gp, place};
+use crate::kit::{Kit, Led, UD, gp, place};
 use iced_x86::code_asm::*;
 use idem86_cpu::state::control::cr4;
 

@@ -1,7 +1,7 @@
 //! Memory operands: boundaries, limits, pages, code, breakpoints.
 
-use super::kit::{Kit, Led, gp, place};
 use super::{every_instruction, has_memory_operand};
+use crate::kit::{Kit, Led, gp, place};
 use iced_x86::Mnemonic;
 use iced_x86::code_asm::*;
 use idem86_cpu::state::control::{cr0, cr4};
@@ -136,7 +136,7 @@ fn a_store_over_code_is_seen() {
         }
         a.hlt()
     });
-    k.cpu.run(&k.ram, &mut k.bus, 100);
+    k.run(100);
     assert_eq!(k.cpu.gpr.get::<u32>(gpr::AX), 16);
 }
 

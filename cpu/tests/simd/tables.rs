@@ -1,6 +1,6 @@
 //! Results from the manual's tables and operation sections.
 
-use super::kit::{Kit, Led};
+use crate::kit::{Kit, Led};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use idem86_cpu::state::control::cr4;

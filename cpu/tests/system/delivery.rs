@@ -395,7 +395,7 @@ fn a_fault_storm_ends_with_the_budget() {
     k.put(place::HANDLERS + 6 * 16, &[0x0F, 0x0B]);
     k.code(|a| a.ud2());
     let before = k.cpu.work();
-    k.cpu.run(&k.ram, &mut k.bus, 10_000);
+    k.run(10_000);
     assert_eq!(k.cpu.work() - before, 10_000);
 }
 
@@ -409,7 +409,7 @@ fn alignment_checks_of_the_alignment_handler_do_not_hang() {
     k.cpu.gpr.set(gpr::SP, place::STACKS[3] - 1);
     k.code(|a| a.push(eax));
     let before = k.cpu.work();
-    k.cpu.run(&k.ram, &mut k.bus, 1000);
+    k.run(1000);
     assert!(k.cpu.work() - before >= 1000);
 }
 

@@ -183,7 +183,7 @@ fn random_systems_neither_panic_nor_hang_nor_leave_what_a_processor_can_be_in() 
             let before = k.cpu.work();
             let budget: Work = 1 + r.below(60);
             k.bus.exit = None;
-            let stop = k.cpu.run(&k.ram, &mut k.bus, budget);
+            let stop = k.run(budget);
             let done = k.cpu.work() - before;
             assert!(done <= budget + 8, "seed {seed}: {done} of {budget}");
             assert!(stop != Stop::Budget || done >= budget, "seed {seed}");

@@ -1,8 +1,10 @@
 //! The test kit: a processor in flat RAM with descriptor tables, task states and a handler for every vector, put
 //! into any mode and run for one instruction.
 
+use crate::engine::Engine;
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
+use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::flat::{self, FlatBus};
 use idem86_cpu::run::Stop;
@@ -134,6 +136,7 @@ pub struct Kit {
     pub cpu: Cpu,
     pub ram: Vec<Cell<u8>>,
     pub bus: FlatBus,
+    pub engine: Engine,
 }
 
 /// Vectors that push an error code.
@@ -143,7 +146,7 @@ pub fn has_error_code(vector: u8) -> bool {
 
 impl Kit {
     fn empty() -> Kit {
-        Kit { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM) }
+        Kit { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::new() }
     }
 
     /// Real mode, CS:IP at `place::CODE`, data segments 0, stack below `place::STACKS[0]`. Every vector leads to its
@@ -333,9 +336,14 @@ impl Kit {
         self.put(self.here(), bytes);
     }
 
+    /// Runs as [`Cpu::run`] does.
+    pub fn run(&mut self, budget: Work) -> Stop {
+        self.engine.run(&mut self.cpu, &self.ram, &mut self.bus, budget)
+    }
+
     /// Executes one instruction or delivers one event.
     pub fn step(&mut self) -> Led {
-        match self.cpu.step(&self.ram, &mut self.bus) {
+        match self.run(1) {
             Stop::Shutdown => return Led::Shutdown,
             Stop::Budget | Stop::Halted => {}
             other => panic!("stopped by {other:?}"),

@@ -18,6 +18,9 @@ impl Lower<'_> {
         }
         let Some(mut host) = in_64_bit_mode(i) else { return false };
         host.set_has_lock_prefix(false);
+        // The guest ignores these; a newer host takes them for TZCNT, LZCNT or lock elision.
+        host.set_has_rep_prefix(false);
+        host.set_has_repne_prefix(false);
         for op in 0..host.op_count() {
             if host.op_kind(op) == OpKind::Register {
                 host.set_op_register(op, host_register(host.op_register(op)));

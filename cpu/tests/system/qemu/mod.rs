@@ -8,6 +8,7 @@ mod modes;
 mod protection;
 mod widths;
 
+use crate::engine::Engine;
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::flat::{self, FlatBus};
@@ -59,7 +60,7 @@ fn here(image: &[u8]) -> String {
     flat::load(&ram, RAM as usize, image);
     let mut bus = RomBus(FlatBus::new(RAM as usize));
     let mut cpu = Cpu::new();
-    let stop = cpu.run(&ram, &mut bus, WORK);
+    let stop = Engine::new().run(&mut cpu, &ram, &mut bus, WORK);
     let output = String::from_utf8_lossy(&bus.0.output).into_owned();
     assert_eq!((stop, bus.0.exit), (Stop::Pause, Some(0)), "the image did not end; it printed:\n{output}");
     output

@@ -1,9 +1,9 @@
 //! 16-bit and 32-bit code, stacks, gates and operand sizes, mixed; and protection at random.
 
+use super::super::hostile::Random;
 use super::compare;
 use super::image::{Case, LANDING, Mode};
 use super::protection::far;
-use crate::hostile::Random;
 use crate::kit::{gate, place, rights, segment, sel};
 use iced_x86::Code;
 use iced_x86::code_asm::*;

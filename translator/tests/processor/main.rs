@@ -1,0 +1,37 @@
+//! Every test of the interpreter, with the translator in its place; it is what random programs are compared with.
+//!
+//! Each test runs with single-instruction units, so that what takes one step is translated too. The last one runs them
+//! all again with long units that are linked, and with an arena that is always full.
+#![cfg(target_arch = "x86_64")]
+#![forbid(unsafe_code)]
+
+mod engine;
+#[path = "../../../cpu/tests/fuzz/suite.rs"]
+mod fuzz;
+#[path = "../../../cpu/tests/integer/suite.rs"]
+mod integer;
+#[path = "../../../cpu/tests/system/kit.rs"]
+mod kit;
+#[path = "../../../cpu/tests/simd/suite.rs"]
+mod simd;
+#[path = "../../../cpu/tests/system/suite.rs"]
+mod system;
+
+use std::process::Command;
+
+#[test]
+fn again_with_other_options() {
+    let this = std::env::current_exe().expect("this program has a name");
+    for way in &engine::WAYS[1..] {
+        if std::env::var_os(engine::WAY).is_some() {
+            return;
+        }
+        let run = Command::new(&this)
+            .args(["--skip", "again_with_other_options", "--skip", "qemu"])
+            .env(engine::WAY, way.0)
+            .output()
+            .expect("it can be started");
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success(), "{}:\n{said}\n{}", way.0, String::from_utf8_lossy(&run.stderr));
+    }
+}
