@@ -31,6 +31,8 @@ pub(super) fn service(call: &mut Call) {
         0x10 => read(call, |code| Some(keys::enhanced(code))),
         0x11 => look(call, |code| Some(keys::enhanced(code))),
         0x12 => extended_shift_state(call),
+        // Asked by programs that want to know of 10h to 12h: they are there, as any answer up to 80h says.
+        0x92 => call.regs.set_ah(0x80),
         _ => {}
     }
 }

@@ -22,6 +22,8 @@ const NOT_NOW: u16 = 0x034F;
 /// In a mode number: the linear frame buffer is used; memory is kept.
 const LINEAR: u16 = 1 << 14;
 const KEEP_MEMORY: u16 = 1 << 15;
+/// In [`bda::VIDEO_CONTROL`]: memory was kept.
+const MEMORY_KEPT: u8 = 0x80;
 
 /// Bytes of the window at A0000h, which is also its granularity.
 const WINDOW: u32 = 0x1_0000;
@@ -59,13 +61,15 @@ fn current(io: &mut dyn Platform) -> Option<Mode> {
     list::find_by_size(width, height, bits as u8)
 }
 
+/// As function 02h took it.
 fn current_number(io: &mut dyn Platform) -> u16 {
+    let kept = if bda::VIDEO_CONTROL.get(io) & MEMORY_KEPT != 0 { KEEP_MEMORY } else { 0 };
     match current(io) {
         Some(mode) => {
             let linear = read_dispi(io, dispi::ENABLE) & dispi::LINEAR != 0;
-            mode.number | if linear { LINEAR } else { 0 }
+            mode.number | kept | if linear { LINEAR } else { 0 }
         }
-        None => bda::VIDEO_MODE.get(io).into(),
+        None => kept | u16::from(bda::VIDEO_MODE.get(io)),
     }
 }
 
@@ -121,7 +125,7 @@ fn set_mode(io: &mut dyn Platform, request: u16) -> Result<(), u16> {
     let number = request & 0x1FF;
     if number < 0x100 {
         modes::find(number as u8).ok_or(FAILED)?;
-        let keep = if request & KEEP_MEMORY != 0 { 0x80 } else { 0 };
+        let keep = if request & KEEP_MEMORY != 0 { MEMORY_KEPT } else { 0 };
         modes::set(io, number as u8 | keep);
         return Ok(());
     }
@@ -141,7 +145,19 @@ fn set_mode(io: &mut dyn Platform, request: u16) -> Result<(), u16> {
     let linear = if request & LINEAR != 0 { dispi::LINEAR } else { 0 };
     let keep = if request & KEEP_MEMORY != 0 { dispi::KEEP_MEMORY } else { 0 };
     write_dispi(io, dispi::ENABLE, dispi::ENABLED | linear | keep);
+    set_data(io, mode, request & KEEP_MEMORY != 0);
     Ok(())
+}
+
+/// What the data area says of a mode that the VGA does not have: so many characters would fit, but none are drawn.
+fn set_data(io: &mut dyn Platform, mode: Mode, kept: bool) {
+    const NO_VGA_MODE: u8 = 0x7F;
+    const CHARACTER: (u16, u16) = (8, 16);
+    bda::VIDEO_MODE.set(io, NO_VGA_MODE);
+    bda::VIDEO_COLUMNS.set(io, mode.width / CHARACTER.0);
+    bda::VIDEO_ROWS.set(io, (mode.height / CHARACTER.1).saturating_sub(1) as u8);
+    bda::CHARACTER_HEIGHT.set(io, CHARACTER.1);
+    bda::VIDEO_CONTROL.change(io, MEMORY_KEPT, if kept { MEMORY_KEPT } else { 0 });
 }
 
 /// The registers of the display interface that are saved.
