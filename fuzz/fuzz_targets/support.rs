@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each target uses a part")]
 
-#[path = "../../cpu/tests/engine.rs"]
+#[path = "../../cpu/tests/support/engine.rs"]
 pub mod engine;
 #[path = "../../cpu/tests/fuzz/entropy.rs"]
 pub mod entropy;

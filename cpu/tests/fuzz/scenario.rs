@@ -76,7 +76,7 @@ impl Clone for Scenario {
         let state = self.cpu.save();
         cpu.restore(&state).unwrap_or_else(|error| panic!("{error}: {state:x?}"));
         let (ram, world, closed) = (self.ram.clone(), self.world.clone(), self.closed.clone());
-        Scenario { cpu, ram, world, engine: Engine::new(), closed }
+        Scenario { cpu, ram, world, engine: Engine::under_test(), closed }
     }
 }
 
@@ -96,7 +96,8 @@ impl Scenario {
     /// The scenario that `entropy` describes, in `mode`.
     pub fn new(mode: Mode, entropy: &mut Entropy) -> Scenario {
         let world = World::new(entropy.u64(), if entropy.one_in(2) { entropy.u8() / 2 } else { 0 });
-        let mut s = Scenario { cpu: Cpu::new(), ram: ram(), world, engine: Engine::new(), closed: None };
+        let mut s =
+            Scenario { cpu: Cpu::new(), ram: ram(), world, engine: Engine::under_test(), closed: None };
         s.put_tables(entropy);
         let closed = entropy.one_in(2);
         s.put_paging(mode == Mode::PagedPae, closed, entropy);

@@ -146,7 +146,7 @@ pub fn has_error_code(vector: u8) -> bool {
 
 impl Kit {
     fn empty() -> Kit {
-        Kit { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::new() }
+        Kit { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() }
     }
 
     /// Real mode, CS:IP at `place::CODE`, data segments 0, stack below `place::STACKS[0]`. Every vector leads to its

@@ -34,7 +34,7 @@ pub struct Engine {
 
 impl Engine {
     /// The engine under test.
-    pub fn new() -> Self {
+    pub fn under_test() -> Self {
         Engine { interprets: false, translator: None }
     }
 

@@ -60,7 +60,7 @@ fn here(image: &[u8]) -> String {
     flat::load(&ram, RAM as usize, image);
     let mut bus = RomBus(FlatBus::new(RAM as usize));
     let mut cpu = Cpu::new();
-    let stop = Engine::new().run(&mut cpu, &ram, &mut bus, WORK);
+    let stop = Engine::under_test().run(&mut cpu, &ram, &mut bus, WORK);
     let output = String::from_utf8_lossy(&bus.0.output).into_owned();
     assert_eq!((stop, bus.0.exit), (Stop::Pause, Some(0)), "the image did not end; it printed:\n{output}");
     output
