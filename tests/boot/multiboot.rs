@@ -89,7 +89,7 @@ fn a_kernel_of_ours_gets_what_the_specification_promises() {
             let mut session = Session::new(&test, engine, config);
             session.machine.board.enable_debug_exit(EXIT);
             // "mem_upper", in kilobytes.
-            assert_eq!(session.end(10), Outcome::Exit(15 * 1024 << 1 | 1));
+            assert_eq!(session.end(10), Outcome::Exit((15 * 1024) << 1 | 1));
             let screen = session.screen();
             let lines: Vec<&str> = screen.lines().collect();
             assert!(lines[0].contains("a command line") && lines[1].contains("a module"), "{screen}");

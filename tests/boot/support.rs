@@ -3,6 +3,7 @@
 use idem86::devices::backend::Medium;
 use idem86::devices::time::GuestDuration;
 use idem86::machine::config::{Config, Firmware};
+use idem86::machine::engine::{Engine, EngineKind, Options};
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::image::{self, ImageOptions};
 use idem86::machine::machine::{Machine, Outcome};
@@ -15,22 +16,19 @@ use std::time::Instant;
 /// Guest time between two looks at steps and output.
 const SLICE: GuestDuration = GuestDuration::from_millis(5);
 
-/// What executes guest instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    Interpreter,
-}
-
-/// Every engine with the name that `IDEM86_ENGINES` and `--engine` know it by.
-const ENGINES: [(&str, Engine); 1] = [("interpreter", Engine::Interpreter)];
-
-/// The engines to boot with: all, or those that `IDEM86_ENGINES` names, with commas between them.
+/// The engines to boot with: all that this host can run, or those that `IDEM86_ENGINES` names, with commas between
+/// them.
 ///
 /// # Panics
 /// If it names an engine that there is not.
-pub fn engines() -> Vec<(&'static str, Engine)> {
-    let Ok(wanted) = std::env::var("IDEM86_ENGINES") else { return ENGINES.to_vec() };
-    let named = |name: &str| ENGINES.into_iter().find(|engine| engine.0 == name);
+pub fn engines() -> Vec<EngineKind> {
+    let all = [EngineKind::Interpreter, EngineKind::Translator(Options::default())];
+    let Ok(wanted) = std::env::var("IDEM86_ENGINES") else {
+        let (runs, cannot): (Vec<_>, Vec<_>) = all.into_iter().partition(|kind| Engine::new(*kind).is_ok());
+        cannot.iter().for_each(|kind| say(&kind.name(), &"skipped, this host cannot run it"));
+        return runs;
+    };
+    let named = |name: &str| all.into_iter().find(|kind| kind.name() == name);
     wanted.split(',').map(|name| named(name).unwrap_or_else(|| panic!("no engine {name:?}"))).collect()
 }
 
@@ -108,11 +106,10 @@ pub struct Session {
 
 impl Session {
     /// Switches a machine on.
-    pub fn new(test: &str, (name, engine): (&str, Engine), config: Config) -> Self {
-        let machine = match engine {
-            Engine::Interpreter => Machine::new(config).expect("the configuration is sound"),
-        };
-        Session { test: format!("{test} [{name}]"), start: Instant::now(), machine, serial: Vec::new() }
+    pub fn new(test: &str, engine: EngineKind, config: Config) -> Self {
+        let start = Instant::now();
+        let machine = Machine::new(Config { engine, ..config }).expect("the configuration is sound");
+        Session { test: format!("{test} [{}]", engine.name()), start, machine, serial: Vec::new() }
     }
 
     /// Does `steps`, as the command's `--do`, within `seconds` of guest time.

@@ -117,8 +117,11 @@ const APMS: u16 = 0x51;
 const END: u16 = 0x52;
 
 impl PowerManagement {
-    /// The SMI command port and its companion.
-    pub const PORTS: &[PortRange] = &[PortRange::new(0xB2, 2, APMC)];
+    /// The SMI command port and its companion, and the general purpose event registers once more: the ACPI tables
+    /// within SeaBIOS are for another board with this bridge, and have them here. Were there nothing, an operating
+    /// system would see every event at once, among them that all PCI devices are being taken out.
+    pub const PORTS: &[PortRange] =
+        &[PortRange::new(0xB2, 2, APMC), PortRange::new(0xAFE0, 4, register::GENERAL_STATUS as u16)];
 
     /// Power management just switched on. `line` is the SCI, level-triggered: a source of IRQ 9 (see
     /// [`Pci::connect_irq`](crate::pci::Pci::connect_irq)).

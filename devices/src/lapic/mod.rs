@@ -225,10 +225,11 @@ impl Lapic {
 
     /// Whether the 8259A asks for an acknowledge cycle, by pin or by message.
     fn external_interrupt(&self) -> bool {
-        // A BIOS that knows of no APIC leaves it disabled by software, with LINT0 masked; its 8259A must work
-        // nevertheless, as on boards that connect INT to the processor past such an APIC.
-        if !self.is_software_enabled() {
-            return self.state.pins[0];
+        // A BIOS that knows of no APIC leaves it disabled by software, with LINT0 masked, and that of Bochs enables it
+        // and never looks at LINT0; their 8259A must work nevertheless, as on boards that connect INT to the processor
+        // past such an APIC.
+        if !self.is_software_enabled() || !self.state.lint0_written {
+            return self.state.pins[0] || self.is_software_enabled() && self.state.external;
         }
         let by_pin = [0, 1].into_iter().any(|pin| {
             let entry = self.state.lvt[lvt::LINT0 + pin];
@@ -332,6 +333,7 @@ impl Lapic {
         let read_only = self.state.lvt[index] & lvt::REMOTE_IRR;
         let forced = if self.is_software_enabled() { 0 } else { lvt::MASKED };
         self.state.lvt[index] = value & lvt::WRITABLE[index] | read_only | forced;
+        self.state.lint0_written |= index == lvt::LINT0;
         if let Some(pin @ 0..2) = index.checked_sub(lvt::LINT0) {
             if value & lvt::LEVEL_TRIGGERED == 0 {
                 self.state.lvt[index] &= !lvt::REMOTE_IRR;

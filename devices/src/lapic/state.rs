@@ -28,6 +28,8 @@ pub struct LapicState {
     pub(super) command_high: u32,
     pub(super) lvt: [u32; lvt::COUNT],
     pub(super) timer: Timer,
+    /// Software has said what LINT0 is for.
+    pub(super) lint0_written: bool,
     /// LINT0 and LINT1.
     pub(super) pins: [bool; 2],
     /// An ExtINT message was accepted.
@@ -59,6 +61,7 @@ impl LapicState {
             command_high: 0,
             lvt: [lvt::MASKED; lvt::COUNT],
             timer: Timer::default(),
+            lint0_written: false,
             pins: [false; 2],
             external: false,
             nmi: false,

@@ -203,6 +203,15 @@ fn virtual_wire_mode_passes_the_8259a_through_lint0() {
 }
 
 #[test]
+fn the_8259a_passes_until_software_says_what_lint0_is_for() {
+    let mut board = Board::new();
+    board.apic.set_lint0(true);
+    assert_eq!(board.take(), Some(Acknowledged::External));
+    board.write(LINT0, 0x1_0000);
+    assert!(!board.apic.interrupt_output());
+}
+
+#[test]
 fn ext_int_is_not_held_back_by_task_priority() {
     let mut board = Board::new();
     board.write(LINT0, 0x700);
