@@ -3,8 +3,8 @@
 use idem86_devices::floppy::DriveType;
 use idem86_devices::rtc::Rtc;
 
-/// Addresses in CMOS memory. IBM PC/AT Technical Reference, "CMOS RAM Information"; the last three are those of
-/// the Bochs and SeaBIOS firmware.
+/// Addresses in CMOS memory. IBM PC/AT Technical Reference, "CMOS RAM Information"; what lies from 34h on is that
+/// of the Bochs and SeaBIOS firmware.
 mod address {
     pub const FLOPPY_TYPES: u8 = 0x10;
     pub const DISK_TYPES: u8 = 0x12;
@@ -16,6 +16,8 @@ mod address {
     pub const HIGH_MEMORY: u8 = 0x34;
     /// Third boot device in the high half; bit 0 turns the check of floppy signatures off.
     pub const BOOT_THIRD: u8 = 0x38;
+    /// How cylinders are translated, two bits for each place of an IDE drive.
+    pub const TRANSLATION: u8 = 0x39;
     /// First boot device in the low half, second in the high.
     pub const BOOT_FIRST_SECOND: u8 = 0x3D;
 }
@@ -38,10 +40,18 @@ pub struct Setup {
     pub memory: u64,
     /// Drives A and B.
     pub floppies: [Option<DriveType>; 2],
-    /// Whether there is a first and a second disk on the primary channel.
-    pub disks: [bool; 2],
+    /// Sectors of the disks: primary master and slave, secondary master and slave.
+    pub disks: [Option<u64>; 4],
     /// Up to three devices, in the order in which they are tried.
     pub boot: Vec<BootDevice>,
+}
+
+/// How a BIOS is to see a disk: as it is, or by more heads than it has, because INT 13h counts 1024 cylinders only.
+fn translation(sectors: Option<u64>) -> u8 {
+    const NONE: u8 = 0;
+    const LBA_ASSISTED: u8 = 1;
+    const MOST: u64 = 1024 * 16 * 63;
+    if sectors.is_some_and(|sectors| sectors > MOST) { LBA_ASSISTED } else { NONE }
 }
 
 /// Writes `setup` to CMOS memory.
@@ -59,8 +69,10 @@ pub fn write(rtc: &mut Rtc, setup: &Setup) {
     let [a, b] = setup.floppies.map(|drive| drive.map_or(0, DriveType::cmos_type));
     rtc.set_memory(address::FLOPPY_TYPES, a << 4 | b);
     // Type 15 refers to the extended types, which the BIOS finds out from the disks themselves.
-    let disk = |present: bool| if present { 0xF } else { 0 };
-    rtc.set_memory(address::DISK_TYPES, disk(setup.disks[0]) << 4 | disk(setup.disks[1]));
+    let disk = |n: usize| if setup.disks[n].is_some() { 0xF } else { 0 };
+    rtc.set_memory(address::DISK_TYPES, disk(0) << 4 | disk(1));
+    let translations = (0..).zip(setup.disks).map(|(place, sectors)| translation(sectors) << (2 * place));
+    rtc.set_memory(address::TRANSLATION, translations.fold(0, |all, bits| all | bits));
     let count = [a, b].iter().filter(|t| **t != 0).count() as u8;
     let floppies = if count == 0 { 0 } else { (count - 1) << 6 | 1 };
     // A coprocessor, a PS/2 mouse; the display has a BIOS of its own.

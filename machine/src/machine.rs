@@ -115,8 +115,11 @@ impl Machine {
         let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
         let drive = |n: usize| format(n).map(suitable_drive);
         let floppies = [Some(drive(0).unwrap_or(DriveType::Hd35)), drive(1)];
-        let has = |n: usize| matches!(config.ide[n], Some(IdeDrive::Disk(_)));
-        let setup = Setup { memory: config.memory, disks: [has(0), has(1)], boot: config.boot, floppies };
+        let disks = std::array::from_fn(|n| match &config.ide[n] {
+            Some(IdeDrive::Disk(medium)) => Some(medium.size() / 512),
+            _ => None,
+        });
+        let setup = Setup { memory: config.memory, disks, boot: config.boot, floppies };
         let clock = Clock::new(config.clock);
         let mut board = Board::new(map, clock, config.start, config.serial_pace, floppies);
         for (number, medium) in (0..).zip(config.floppies) {

@@ -9,6 +9,9 @@ use super::harness::{
 use idem86::devices::backend::MemoryMedium;
 use idem86::machine::cmos::BootDevice;
 use idem86::machine::config::IdeDrive;
+use idem86::machine::image::detect::ImageKind;
+use idem86::machine::image::{self, ImageOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 /// Bytes of a sector of a disc.
 const CD_SECTOR: usize = 2048;
@@ -179,6 +182,54 @@ fn disks_by_sector_number() {
         assert_eq!(parameters[16..24], u64::from(SECTORS).to_le_bytes(), "{}", bios.name);
         assert_eq!(parameters[24..26], 512u16.to_le_bytes(), "{}", bios.name);
         assert!(a.get(8).carry, "{}: there is no second disk", bios.name);
+    }
+}
+
+/// INT 13h sees 8 GB by cylinder, head and sector; numbers of sectors outgrow 28 bits at 128 GiB. EDD, "LBA assisted
+/// translation"; ATA/ATAPI-6, "48-bit Address feature set".
+#[test]
+fn disks_that_are_larger_than_addresses_used_to_be() {
+    const SIZE: u64 = 150 << 30;
+    /// The last sector that 28 bits reach.
+    const LAST_OF_28: u64 = (1 << 28) - 1;
+    for bios in bioses("large disks") {
+        let mut data =
+            [packet(2, BUFFER, 50), packet(2, BUFFER, LAST_OF_28), packet(2, BUFFER_2, LAST_OF_28)].concat();
+        let parameters_at = DATA + data.len() as u16;
+        data.extend([0x1A, 0]);
+        let requests = [
+            plain(0x0800, 0x80),
+            with_packet(0x4800, 0x80, parameters_at),
+            with_packet(0x4200, 0x80, DATA),
+            with_packet(0x4300, 0x80, DATA + 16),
+            with_packet(0x4200, 0x80, DATA + 32),
+            // The first head of cylinder 1 in the geometry of AH=08h.
+            chs(0x0301, 0x80, (1, 0, 1), BUFFER),
+        ];
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(&bootable(&requests, &data, 100)).expect("room for the beginning");
+        if let Err(error) = file.as_file().set_len(SIZE) {
+            println!("large disks: skipped, no sparse file of {SIZE} bytes: {error}");
+            return;
+        }
+        let medium = image::open(&ImageOptions::new(file.path()), ImageKind::Disk).expect("a disk");
+        let drives = [Some(IdeDrive::Disk(medium)), None, None, None];
+        let mut a = boot(&bios, BootDevice::Disk, drives);
+        for n in 0..6 {
+            assert!(!a.get(n).carry, "{}, request {n}: {:x?}", bios.name, a.get(n));
+        }
+        // 1024 cylinders, 255 heads, 63 sectors; some BIOSes keep the last cylinder for themselves.
+        let geometry = (a.get(0).cx(), a.get(0).dx() >> 8);
+        assert!(matches!(geometry, (0xFFFF | 0xFEFF, 254)), "{}: {geometry:x?}", bios.name);
+        assert_eq!(a.bytes(parameters_at + 16, 8), (SIZE / 512).to_le_bytes(), "{}", bios.name);
+        assert_numbered(&mut a, BUFFER_2, 50, 2);
+        drop(a);
+        for (sector, expected) in [(LAST_OF_28, 50..52), (255 * 63, 50..51)] {
+            file.seek(SeekFrom::Start(sector * 512)).expect("inside the file");
+            let mut found = vec![0; expected.len() * DISK_SECTOR];
+            file.read_exact(&mut found).expect("inside the file");
+            assert!(found == numbered(expected.start, expected.end), "{}: sector {sector}", bios.name);
+        }
     }
 }
 

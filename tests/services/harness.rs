@@ -193,17 +193,23 @@ impl Answers {
 
 /// Boots from `device` until the boot sector is done.
 pub fn boot(firmware: &BiosUnderTest, device: BootDevice, ide: [Option<IdeDrive>; 4]) -> Answers {
+    let (outcome, machine) = run(firmware, device, ide);
+    let screen = machine.board.vga.text_screen().map(|screen| screen.to_string()).unwrap_or_default();
+    assert_eq!(outcome, Outcome::Stuck, "{}: the screen shows\n{screen}", firmware.name);
+    let mut answers = Answers { machine, drive: 0 };
+    answers.drive = answers.bytes(STACK - 2, 1)[0];
+    answers
+}
+
+/// Boots from `device` and gives how it ended.
+pub fn run(firmware: &BiosUnderTest, device: BootDevice, ide: [Option<IdeDrive>; 4]) -> (Outcome, Machine) {
     let mut config = Config::new(8 << 20, firmware.bios.clone());
     config.vga_bios = firmware.vga_bios.clone();
     config.ide = ide;
     config.boot = vec![device];
     let mut machine = Machine::new(config).expect("the configuration is sound");
     let outcome = machine.run_until(machine.now() + GuestDuration::from_millis(20_000));
-    let screen = machine.board.vga.text_screen().map(|screen| screen.to_string()).unwrap_or_default();
-    assert_eq!(outcome, Outcome::Stuck, "{}: the screen shows\n{screen}", firmware.name);
-    let mut answers = Answers { machine, drive: 0 };
-    answers.drive = answers.bytes(STACK - 2, 1)[0];
-    answers
+    (outcome, machine)
 }
 
 /// Boots a disk that makes `requests`.

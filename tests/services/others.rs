@@ -1,7 +1,9 @@
 //! Services that answer in registers: what they must answer on this machine. IBM PS/2 and PC BIOS Interface Technical
 //! Reference; PCI BIOS Specification 2.1; APM BIOS Interface Specification 1.2; VESA VBE Core Functions 3.0.
 
-use super::harness::{BUFFER, Registers, Request, ask, bioses};
+use super::harness::{BUFFER, Registers, Request, ask, bioses, bootable, disk, run};
+use idem86::machine::cmos::BootDevice;
+use idem86::machine::machine::Outcome;
 
 /// AX, BX, CX and DX that an answer must have, as far as they matter.
 type Expected = [Option<u16>; 4];
@@ -62,6 +64,18 @@ fn equipment_address_line_20_and_power_management() {
             (0x15, [0xC205, 0x0300, 0, 0], [is(5), is(0x00AA), ANY, ANY], false),
         ],
     );
+}
+
+#[test]
+fn power_management_switches_the_machine_off() {
+    // Connect, tell the version, all devices off.
+    let rows = [(0x5301, 0, 0), (0x530E, 0, 0x0102), (0x5307, 1, 3)];
+    let requests = rows.map(|(ax, bx, cx)| request(&(0x15, [ax, bx, cx, 0], [ANY; 4], false)));
+    for bios in bioses("power management") {
+        let image = bootable(&requests, &[], 20 * 16 * 63);
+        let (outcome, _) = run(&bios, BootDevice::Disk, [disk(image), None, None, None]);
+        assert_eq!(outcome, Outcome::PoweredOff, "{}", bios.name);
+    }
 }
 
 #[test]
