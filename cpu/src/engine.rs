@@ -82,11 +82,12 @@ impl Cpu {
         self.attention
     }
 
-    /// Executes `insn`, which stands alone at EIP `ip`, as the interpreter does, faults included. Gives whether it
-    /// ended without a fault. Repeated string instructions may stop before their last iteration, with EIP at `ip`.
-    pub fn execute(&mut self, biu: &mut Biu, insn: &Insn, ip: u64) -> bool {
-        self.rip = ip;
-        self.run_insns(biu, std::slice::from_ref(insn), insn.length as u64)
+    /// Executes `insn` of a block that begins at EIP `block_ip` as the interpreter does, faults included. Gives
+    /// whether it ended without a fault. Repeated string instructions may stop before their last iteration, with EIP
+    /// at themselves.
+    pub fn execute(&mut self, biu: &mut Biu, insn: &Insn, block_ip: u64) -> bool {
+        self.rip = block_ip;
+        self.run_insns(biu, std::slice::from_ref(insn), insn.offset as u64)
     }
 
     /// The privilege view of the current code.

@@ -111,6 +111,9 @@ pub enum ConfigError {
     /// A diskette does not go into its drive.
     #[error("drive {}: {}", char::from(*_0), _1)]
     Floppy(u8, idem86_devices::floppy::InsertError),
+    /// The host does not give the memory.
+    #[error("the host does not give the memory: {0}")]
+    Host(String),
     /// The engine cannot run on this host.
     #[error("the engine cannot run on this host: {0}")]
     Engine(String),

@@ -3,7 +3,7 @@
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Counters, Translator};
+use idem86_translator::{Counters, Ram, Translator};
 pub use idem86_translator::{Options, Unsupported};
 use std::cell::Cell;
 
@@ -49,6 +49,13 @@ impl Engine {
             EngineKind::Interpreter => Engine::Interpreter,
             EngineKind::Translator(options) => Engine::Translator(Box::new(Translator::new(options)?)),
         })
+    }
+
+    /// Tells what the RAM is that `cpu` will be lent.
+    pub fn attach(&mut self, ram: &Ram) {
+        if let Engine::Translator(translator) = self {
+            translator.attach(ram);
+        }
     }
 
     /// Lets `cpu` run; see [`Cpu::run`].

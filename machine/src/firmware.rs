@@ -56,7 +56,7 @@ impl Caller<'_> {
     /// Lends processor and bus to each other, as a run does.
     fn with_processor<T>(&mut self, act: impl FnOnce(&mut Cpu, &mut Biu) -> T) -> T {
         let Machine { cpu, board, slab, .. } = &mut *self.machine;
-        let ram = Cell::from_mut(slab.as_mut_slice()).as_slice_of_cells();
+        let ram = Cell::from_mut(&mut **slab).as_slice_of_cells();
         act(cpu, &mut Biu::new(ram, board))
     }
 

@@ -6,6 +6,7 @@ use idem86_cpu::flat::{FlatBus, load};
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{SegReg, Segment};
+use idem86_translator::Ram;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -30,9 +31,9 @@ pub enum FlatError {
         /// Size of the space in bytes.
         room: usize,
     },
-    /// The output could not be written.
-    #[error("cannot write the serial output: {0}")]
-    Output(#[from] io::Error),
+    /// The output could not be written, or the host does not give the memory.
+    #[error("{0}")]
+    Host(#[from] io::Error),
 }
 
 /// How a flat run ended.
@@ -53,9 +54,8 @@ pub enum FlatEnd {
 pub struct FlatMachine {
     /// The processor, at the image's first instruction.
     pub cpu: Cpu,
-    /// What executes the image: at first the interpreter.
-    pub engine: Engine,
-    ram: Vec<u8>,
+    engine: Engine,
+    ram: Ram,
     bus: FlatBus,
 }
 
@@ -71,7 +71,7 @@ impl FlatMachine {
         if image.len() > room {
             return Err(FlatError::TooLarge { image: image.len(), room });
         }
-        let mut ram = vec![0; memory];
+        let mut ram = Ram::new(memory)?;
         load(cells(&mut ram), LOAD_ADDRESS, image);
         let mut cpu = Cpu::new();
         cpu.seg[SegReg::Cs as usize] = Segment::real(0, 0xFFFF, Segment::RESET_DATA);
@@ -81,6 +81,12 @@ impl FlatMachine {
         let mut bus = FlatBus::new(memory);
         bus.exit_port = exit_port;
         Ok(FlatMachine { cpu, engine: Engine::Interpreter, ram, bus })
+    }
+
+    /// Lets `engine` execute the image from now on.
+    pub fn set_engine(&mut self, mut engine: Engine) {
+        engine.attach(&self.ram);
+        self.engine = engine;
     }
 
     /// Runs until the image ends it or `timeout` of host time has passed. Serial output goes to `out`.

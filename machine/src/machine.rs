@@ -20,6 +20,7 @@ use idem86_devices::ide::{ChannelId, Identity, Slot};
 use idem86_devices::time::{GuestDuration, GuestTime};
 use idem86_firmware::kernel_rom;
 use idem86_firmware::loader::Loaded;
+use idem86_translator::Ram;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ pub struct Machine {
     /// What the user types.
     pub keyboard: KeyQueue,
     /// RAM and ROMs; see [`MemoryMap`].
-    pub(crate) slab: Vec<u8>,
+    pub(crate) slab: Ram,
     /// What executes guest code.
     pub engine: Engine,
     reboot: bool,
@@ -94,14 +95,14 @@ impl Machine {
     /// Builds a machine and switches it on.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let engine = Engine::new(config.engine).map_err(|e| ConfigError::Engine(e.to_string()))?;
+        let mut engine = Engine::new(config.engine).map_err(|e| ConfigError::Engine(e.to_string()))?;
         let bios = match config.firmware {
             Firmware::Builtin => idem86_firmware::bios::image().to_vec(),
             Firmware::Image(image) => image,
         };
         let vga_bios = config.vga_bios.unwrap_or_else(|| idem86_firmware::video::rom().to_vec());
         let map = MemoryMap::new(config.memory, bios.len() as u64);
-        let mut slab = vec![0; map.slab() as usize];
+        let mut slab = Ram::new(map.slab() as usize).map_err(|e| ConfigError::Host(e.to_string()))?;
         let bios_at = map.bios_rom() as usize;
         slab[bios_at..].copy_from_slice(&bios);
         // The low ROM space ends with the last 128 KiB of the BIOS.
@@ -144,6 +145,7 @@ impl Machine {
             };
             attached.map_err(|e| ConfigError::Drive(name, e))?;
         }
+        engine.attach(&slab);
         let mut machine = Machine {
             cpu: Cpu::new(),
             board,
@@ -237,7 +239,7 @@ impl Machine {
     fn enter(&mut self, budget: Work) -> Stop {
         self.counters.runs += 1;
         let (before, start) = (self.cpu.work(), Instant::now());
-        let ram = Cell::from_mut(self.slab.as_mut_slice()).as_slice_of_cells();
+        let ram = Cell::from_mut(&mut *self.slab).as_slice_of_cells();
         let stop = self.engine.run(&mut self.cpu, ram, &mut self.board, budget);
         if self.board.clock.kind() == ClockKind::Host {
             let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -18,7 +18,8 @@ pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
     let mut machine =
         FlatMachine::new(&image, args.memory as usize, args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT))
             .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
-    machine.engine = Engine::new(EngineArg::kind(args.engine)).map_err(|e| Failure::Usage(e.to_string()))?;
+    let engine = Engine::new(EngineArg::kind(args.engine)).map_err(|e| Failure::Usage(e.to_string()))?;
+    machine.set_engine(engine);
     let timeout = args.timeout.map(Duration::from_secs_f64);
     match machine.run(timeout, &mut io::stdout()) {
         Ok(FlatEnd::Exit(value)) => Ok(debug_exit_code(value)),
@@ -32,7 +33,7 @@ pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
             Err(Failure::Failed(format!("{name}: triple fault; the processor shut down at EIP {at:08X}h")))
         }
         // Whoever reads the output went away: that is their decision, not an error.
-        Err(FlatError::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Err(FlatError::Host(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         Err(e) => Err(Failure::Failed(e.to_string())),
     }
 }

@@ -3,14 +3,15 @@
 //! The arena is filled region by region. When the last one is full, the oldest is emptied and filled anew; so nothing
 //! is ever moved, and what is evicted is what was translated longest ago.
 
-use crate::discover::{GuestInsn, UNIT_MAX, discover};
+use crate::discover::{UNIT_MAX, discover};
 use crate::emit::stubs::{self, Stubs};
 use crate::host::arena::CodeArena;
 use crate::key::ModeKey;
 use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
 use crate::space::Space;
 use idem86_cpu::bus::Biu;
-use std::collections::HashMap;
+use idem86_cpu::decode::insn::Insn;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
 /// Regions of the arena.
@@ -33,8 +34,8 @@ pub struct Unit {
     pub eip: u32,
     /// Number of its space.
     pub space: u32,
-    /// Its instructions.
-    pub guest: Box<[GuestInsn]>,
+    /// Its instructions as the interpreter executes them, each with its end as its offset.
+    pub insns: Box<[Insn]>,
     /// Offset in the arena where it is entered.
     pub entry: u32,
     /// Offset in the arena of its code.
@@ -50,7 +51,7 @@ pub struct Unit {
 impl Unit {
     /// Bytes of guest code.
     pub fn length(&self) -> u32 {
-        self.guest.last().map_or(0, GuestInsn::end)
+        self.insns.last().map_or(0, |i| u32::from(i.offset))
     }
 
     fn lines(&self) -> u64 {
@@ -93,6 +94,8 @@ pub struct Cache {
     /// Numbers of units that can be given again.
     free: Vec<u32>,
     by_entry: HashMap<u32, u32>,
+    /// Units by where their code begins, dead ones included.
+    pub by_code: BTreeMap<u32, u32>,
     index: HashMap<(u64, u32, u32), u32>,
     by_page: HashMap<u64, Vec<u32>>,
     regions: [Vec<u32>; REGIONS],
@@ -116,6 +119,7 @@ impl Cache {
             spaces: Vec::new(),
             free: Vec::new(),
             by_entry: HashMap::new(),
+            by_code: BTreeMap::new(),
             index: HashMap::new(),
             by_page: HashMap::new(),
             regions: Default::default(),
@@ -143,7 +147,16 @@ impl Cache {
     }
 
     /// Translates the code at `ram` and `eip`; `None` where there is nothing to translate.
-    pub fn translate(&mut self, biu: &Biu, ram: u64, eip: u32, space: u32) -> Option<u32> {
+    /// `avoid` holds the instructions, by their offset in RAM, that must not use a window.
+    pub fn translate(
+        &mut self,
+        biu: &Biu,
+        ram: u64,
+        eip: u32,
+        space: u32,
+        avoid: &HashSet<u64>,
+    ) -> Option<u32> {
+        let avoids_window = &|offset: u32| avoid.contains(&(ram + u64::from(offset)));
         let key = self.spaces[space as usize].key;
         let guest = discover(biu, ram, eip, key, self.unit_max);
         if guest.is_empty() {
@@ -153,7 +166,7 @@ impl Cache {
         let id = self.free.pop().unwrap_or(self.units.len() as u32);
         let at = self.cursor as u32;
         let Lowered { code, entry, links, sites } =
-            lower(&guest, Frame { unit: id, at, eip, key, stubs: self.stubs });
+            lower(&guest, Frame { unit: id, at, eip, key, stubs: self.stubs, avoids_window });
         assert!(code.len() <= UNIT_BYTES, "a unit of {} bytes", code.len());
         self.arena.write(at, &code);
         self.cursor = (self.cursor + code.len()).next_multiple_of(16);
@@ -164,7 +177,7 @@ impl Cache {
             ram,
             eip,
             space,
-            guest: guest.into(),
+            insns: guest.iter().map(|g| Insn { offset: g.end() as u16, ..g.insn }).collect(),
             entry: at + entry,
             at,
             sites: sites.into(),
@@ -181,6 +194,7 @@ impl Cache {
             self.patch(patch, stub);
         }
         self.by_entry.insert(at + entry, id);
+        self.by_code.insert(at, id);
         self.index.insert((ram, eip, space), id);
         self.by_page.entry(ram >> 12).or_default().push(id);
         self.regions[self.region].push(id);
@@ -227,8 +241,16 @@ impl Cache {
                 self.drop_unit(id);
             }
             // Its code is gone: nobody may patch it any longer.
+            self.by_code.remove(&self.units[id as usize].at);
             self.units[id as usize].links = Box::default();
             self.free.push(id);
+        }
+    }
+
+    /// Drops unit `id`, if it was not dropped already, so that it is translated anew.
+    pub fn drop_by_number(&mut self, id: u32) {
+        if self.units.get(id as usize).is_some_and(|u| u.alive) {
+            self.drop_unit(id);
         }
     }
 
@@ -274,6 +296,7 @@ impl Cache {
         self.units.clear();
         self.free.clear();
         self.by_entry.clear();
+        self.by_code.clear();
         self.index.clear();
         self.by_page.clear();
         self.regions = Default::default();

@@ -13,6 +13,8 @@ pub struct ModeKey {
     pub stack32: bool,
     /// CPL 3.
     pub user: bool,
+    /// Memory is accessed through the window of the view.
+    pub window: bool,
     /// The segments, one bit each by number, through which all 4 GiB can be read and written without relocation.
     pub flat: u8,
     /// Base of CS.
@@ -22,7 +24,7 @@ pub struct ModeKey {
 }
 
 impl ModeKey {
-    /// The mode of `cpu`; `None` if its code is not translated in this mode.
+    /// The mode of `cpu`, without a window; `None` if its code is not translated in this mode.
     pub fn of(cpu: &Cpu) -> Option<ModeKey> {
         let user = match cpu.view() {
             View::Supervisor => false,
@@ -38,6 +40,7 @@ impl ModeKey {
             code32: cs.access.big(),
             stack32: cpu.seg[SegReg::Ss as usize].access.big(),
             user,
+            window: false,
             flat,
             cs_base: cs.base as u32,
             cs_limit: cs.limit,

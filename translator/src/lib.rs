@@ -25,4 +25,8 @@ mod translator;
 #[path = "unsupported.rs"]
 mod translator;
 
-pub use translator::{Counters, Options, Translator, Unsupported};
+#[cfg(target_arch = "x86_64")]
+mod window;
+
+pub use host::ram::Ram;
+pub use translator::{Counters, Options, Translator, Unsupported, Windows};

@@ -86,6 +86,17 @@ impl Shadow {
         }
     }
 
+    /// What a view holds: number of the page, offset in RAM, writable, global; RAM is at `ram` in the host's memory.
+    pub fn entries(&self, user: bool, ram: u64) -> Vec<(u32, u64, bool, bool)> {
+        let view = &self.views[usize::from(user)];
+        let entry = |&(number, global): &(u32, bool)| {
+            let (read, write) = (view.table.get(number as usize), view.table.get(ENTRIES + number as usize));
+            let offset = read.wrapping_add(u64::from(number) << 12).wrapping_sub(ram);
+            (read != 0).then_some((number, offset, write != 0, global))
+        };
+        view.filled.iter().filter_map(entry).collect()
+    }
+
     /// Forgets the page of `linear`.
     pub fn forget_page(&mut self, linear: u32) {
         for view in &mut self.views {

@@ -2,17 +2,22 @@
 
 use crate::cache::{Cache, CacheCounters, Unit};
 use crate::discover::UNIT_MAX;
-use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, enter};
+use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, FAULT_SITE, enter};
+use crate::host::ram::Ram;
 use crate::key::ModeKey;
-use crate::lower::UNIT_SHIFT;
+use crate::lower::{Site, SiteKind, UNIT_SHIFT};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
+use crate::window::{Run, WindowView, runs};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::engine::Engine;
+use idem86_cpu::engine::{DirectPage, Engine};
 use idem86_cpu::mmu::tlb::Change;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{Bounds, SegReg};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
 use std::{fmt, io};
 
 /// Why the host cannot run translated code.
@@ -37,11 +42,24 @@ pub struct Options {
     pub arena: usize,
     /// Instructions in a translation unit, at most; no more than 32 in any case.
     pub unit: usize,
+    /// When memory is accessed through windows.
+    pub windows: Windows,
+}
+
+/// When a view of memory gets a window, where the host has such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {
+    /// Never: all accesses go through shadow tables.
+    Never,
+    /// When it has run for a while without losing its translations.
+    WhenHot,
+    /// At once.
+    AtOnce,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threshold: 4, chaining: true, arena: 32 << 20, unit: UNIT_MAX }
+        Options { threshold: 4, chaining: true, arena: 32 << 20, unit: UNIT_MAX, windows: Windows::WhenHot }
     }
 }
 
@@ -60,6 +78,10 @@ pub struct Counters {
     pub fills: u64,
     /// Changes of translations that were followed.
     pub changes: u64,
+    /// Faults in windows.
+    pub faults: u64,
+    /// Times that a view got a window.
+    pub promotions: u64,
 }
 
 impl fmt::Display for Counters {
@@ -77,6 +99,8 @@ impl fmt::Display for Counters {
             ("slow accesses", self.slow),
             ("shadow fills", self.fills),
             ("mapping changes", self.changes),
+            ("window faults", self.faults),
+            ("promotions", self.promotions),
         ];
         rows.iter().try_for_each(|(name, value)| writeln!(f, "{name:16} {value:14}"))
     }
@@ -84,6 +108,16 @@ impl fmt::Display for Counters {
 
 /// The longest stay in translated code, in units of work.
 const BUDGET_MAX: Work = BUDGET_BIAS >> 1;
+
+/// Work after which a view that lost no translations gets a window: some ten milliseconds.
+const STABLE: Work = 30_000_000;
+/// Faults of an instruction in a window, after which it goes without; one that shows no page counts as a quarter of
+/// them. A working set is shown once, what faults for ever is found soon.
+const FAULTS_MAX: u32 = 4096;
+/// Work for which a fault is forgiven: the time of some faults.
+const FORGIVING: Work = 20_000;
+/// Instructions whose faults are counted, at most.
+const FAULTS_KEPT: usize = 1 << 16;
 
 /// Slots of the table that counts executions of cold code.
 const HEAT: usize = 1 << 16;
@@ -96,6 +130,9 @@ pub struct Translator {
     cache: Cache,
     shadow: Shadow,
     heat: Box<[u8]>,
+    views: Views,
+    /// The guest's RAM, if it can be mapped in windows: address, size, object.
+    attached: Option<(usize, usize, Arc<File>)>,
     /// Where the RAM that the shadow tables lead to is lent: address and size.
     ram: (usize, usize),
     counters: Counters,
@@ -113,9 +150,17 @@ impl Translator {
             cache: Cache::new(options.arena, options.unit)?,
             shadow: Shadow::new()?,
             heat: vec![0; HEAT].into_boxed_slice(),
+            views: Views::default(),
+            attached: None,
             ram: (0, 0),
             counters: Counters::default(),
         })
+    }
+
+    /// Tells what the RAM is that will be lent, so that windows to it can be made.
+    pub fn attach(&mut self, ram: &Ram) {
+        self.attached = ram.object().map(|object| (ram.as_ptr() as usize, ram.len(), object));
+        self.views = Views::default();
     }
 
     /// What it did so far.
@@ -142,26 +187,92 @@ impl Translator {
                     *heat += 1;
                     return None;
                 }
-                let id = self.cache.translate(biu, ram, eip, space)?;
+                let id = self.cache.translate(biu, ram, eip, space, &self.views.avoid)?;
                 let length = self.cache.units[id as usize].length();
                 cpu.keep_code(ram, length as usize);
                 id
             }
         };
-        follow(cpu, &mut self.shadow, &mut self.cache.spaces, &mut self.counters);
+        follow(cpu, &mut self.shadow, &mut self.views, &mut self.cache.spaces, &mut self.counters);
         self.cache.install(id, cpu.is_global_page(u64::from(linear)));
         Some(self.cache.units[id as usize].entry)
     }
 }
 
+/// Windows, and what was learnt of them.
+#[derive(Debug, Default)]
+struct Views {
+    /// Supervisor and user.
+    windows: [Option<WindowView>; 2],
+    /// The work at which each view last lost its translations.
+    stable_since: [Work; 2],
+    /// Instructions, by their offset in RAM, that do better without a window.
+    avoid: HashSet<u64>,
+    /// How often instructions faulted lately, and when the last time.
+    faults: HashMap<u64, (u32, Work)>,
+}
+
+impl Views {
+    /// Follows `change`. Gives whether a window was lost on the way: the host did not do as it must.
+    fn change(&mut self, change: Change, now: Work) -> bool {
+        let mut lost = false;
+        for (user, slot) in self.windows.iter_mut().enumerate() {
+            let Some(window) = slot.as_mut().filter(|w| w.open) else {
+                if matches!(change, Change::All) || user == 1 && matches!(change, Change::Local) {
+                    self.stable_since[user] = now;
+                }
+                continue;
+            };
+            let done = match change {
+                Change::All => {
+                    self.stable_since[user] = now;
+                    window.close()
+                }
+                // Of a user's pages few are global.
+                Change::Local if user == 1 => {
+                    self.stable_since[user] = now;
+                    window.close()
+                }
+                Change::Local => window.hide_local(),
+                Change::Page(linear) => window.hide(linear as u32),
+                Change::Traced(ram) => window.protect(ram),
+            };
+            if !done {
+                *slot = None;
+                lost = true;
+            }
+        }
+        lost
+    }
+
+    /// The instruction at offset `ram` faulted at `now`. Gives whether it shall not use the window any longer.
+    fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
+        if self.faults.len() >= FAULTS_KEPT {
+            self.faults.clear();
+        }
+        let (level, at) = self.faults.entry(ram).or_insert((0, now));
+        let forgiven = now.wrapping_sub(*at) / FORGIVING;
+        *level = u64::from(*level).saturating_sub(forgiven) as u32 + if shown { 1 } else { FAULTS_MAX / 4 };
+        *at = now;
+        *level > FAULTS_MAX && self.avoid.insert(ram)
+    }
+}
+
 /// Follows what happened to translations. Gives whether code may be elsewhere now.
-fn follow(cpu: &mut Cpu, shadow: &mut Shadow, spaces: &mut [Space], counters: &mut Counters) -> bool {
+fn follow(
+    cpu: &mut Cpu,
+    shadow: &mut Shadow,
+    views: &mut Views,
+    spaces: &mut [Space],
+    counters: &mut Counters,
+) -> bool {
     if !cpu.translations_changed() {
         return false;
     }
     let mut moved = false;
     for change in cpu.take_translation_changes() {
         counters.changes += 1;
+        moved |= views.change(change, cpu.work());
         match change {
             Change::All => {
                 shadow.forget(true);
@@ -221,45 +332,89 @@ struct Session<'a, 'b> {
     cpu: &'a mut Cpu,
     biu: &'a mut Biu<'b>,
     shadow: &'a mut Shadow,
+    views: &'a mut Views,
     units: &'a [Unit],
+    by_code: &'a BTreeMap<u32, u32>,
     spaces: &'a mut [Space],
     counters: &'a mut Counters,
     key: ModeKey,
     base: u64,
+    /// A unit that is to be translated anew.
+    outdated: Option<u32>,
+}
+
+impl<'a> Session<'a, '_> {
+    /// The unit and the site of a callout.
+    fn site(&self, context: &mut Context, site: u32) -> Option<(u32, &'a Unit, Site)> {
+        if site != FAULT_SITE {
+            let (id, n) = (site >> UNIT_SHIFT, site & ((1 << UNIT_SHIFT) - 1));
+            let unit = self.units.get(id as usize)?;
+            return Some((id, unit, *unit.sites.get(n as usize)?));
+        }
+        let rip = context.fault.rip as u32;
+        let (_, id) = self.by_code.range(..=rip).next_back()?;
+        let unit = self.units.get(*id as usize)?;
+        let site = unit.sites.iter().find(|s| s.fault == Some(rip - unit.at))?;
+        let window = self.views.windows[usize::from(self.key.user)].as_ref()?;
+        context.linear = context.fault.address.wrapping_sub(window.base());
+        Some((*id, unit, *site))
+    }
+
+    /// The access of a site took the slow path: makes that unnecessary for the next one.
+    fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
+        let ram = self.biu.ram.as_ptr() as u64;
+        let page = u32::try_from(context.linear)
+            .ok()
+            .and_then(|linear| Some((linear, self.cpu.direct_page(u64::from(linear))?)));
+        if let Some((linear, page)) = page {
+            self.shadow.fill(self.key.user, linear, page, ram);
+        }
+        if !fault {
+            self.counters.slow += 1;
+            return;
+        }
+        self.counters.faults += 1;
+        let mut shown = false;
+        if let Some((linear, DirectPage { ram, read: true, write, global })) = page
+            && let Some(window) = self.views.windows[usize::from(self.key.user)].as_mut().filter(|w| w.open)
+        {
+            shown = window.show(Run { page: linear >> 12, pages: 1, ram, writable: write, global });
+        }
+        let insn = unit.insns[usize::from(site.insn)];
+        let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
+        if self.views.faulted(at, self.cpu.work(), shown) {
+            self.outdated = Some(id);
+        }
+    }
 }
 
 impl Callouts for Session<'_, '_> {
-    fn callout(&mut self, context: &mut Context, site: u32) -> Option<u64> {
-        let unit = self.units.get((site >> UNIT_SHIFT) as usize)?;
-        let site = *unit.sites.get((site & ((1 << UNIT_SHIFT) - 1)) as usize)?;
+    fn callout(&mut self, context: &mut Context, number: u32) -> Option<u64> {
+        let fault = number == FAULT_SITE;
+        let Some((id, unit, site)) = self.site(context, number) else {
+            panic!("translated code asks for nothing that is known: {number:#x}, {:x?}", context.fault);
+        };
         let n = usize::from(site.insn);
-        let (guest, left) = (unit.guest.get(n)?, (unit.guest.len() - n) as Work);
-        let (at, ip) = (unit.at, u64::from(unit.eip) + u64::from(guest.offset));
-        let insn = guest.insn;
-        let next = ip + u64::from(insn.length);
+        let (insn, left) = (unit.insns.get(n)?, (unit.insns.len() - n) as Work);
+        let next = u64::from(unit.eip) + u64::from(insn.offset);
         store(context, self.cpu, left);
-        let completed = self.cpu.execute(self.biu, &insn, ip);
-        let moved = follow(self.cpu, self.shadow, self.spaces, self.counters);
-        if site.memory {
-            self.counters.slow += 1;
-            let linear = context.linear as u32;
-            if let Some(page) = self.cpu.direct_page(u64::from(linear)) {
-                let ram = self.biu.ram.as_ptr() as u64;
-                self.shadow.fill(self.key.user, linear, page, ram);
-            }
-        } else {
-            self.counters.callouts += 1;
+        let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));
+        let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
+        match site.kind {
+            SiteKind::Always => self.counters.callouts += 1,
+            SiteKind::Table | SiteKind::Window => self.learn(context, id, unit, site, fault),
         }
         let stays = completed
             && !moved
+            && self.outdated.is_none()
             && self.cpu.rip == next
             && !self.cpu.needs_attention()
             && self.cpu.budget_left() >= left - 1;
         if !stays {
             return None;
         }
-        if !site.memory {
-            if ModeKey::of(self.cpu) != Some(self.key) {
+        if site.kind == SiteKind::Always {
+            if ModeKey::of(self.cpu).map(|key| ModeKey { window: self.key.window, ..key }) != Some(self.key) {
                 return None;
             }
             load_segments(self.cpu, context);
@@ -267,7 +422,50 @@ impl Callouts for Session<'_, '_> {
         let resume = site.resume?;
         load(self.cpu, context);
         context.budget -= left - 1;
-        Some(self.base + u64::from(at + resume))
+        Some(self.base + u64::from(unit.at + resume))
+    }
+}
+
+impl Translator {
+    /// The mode of `cpu`, with a window if its view has one or gets one now.
+    fn mode(&mut self, cpu: &Cpu) -> Option<ModeKey> {
+        let key = ModeKey::of(cpu)?;
+        let user = usize::from(key.user);
+        let window = match self.views.windows[user].as_ref() {
+            Some(window) if window.open => true,
+            _ => match self.options.windows {
+                Windows::Never => false,
+                Windows::AtOnce => self.promote(key.user),
+                Windows::WhenHot => {
+                    cpu.work().wrapping_sub(self.views.stable_since[user]) > STABLE && {
+                        self.views.stable_since[user] = cpu.work();
+                        self.promote(key.user)
+                    }
+                }
+            },
+        };
+        Some(ModeKey { window, ..key })
+    }
+
+    /// Opens the window of a view and shows what its tables know.
+    fn promote(&mut self, user: bool) -> bool {
+        let Some((ram, len, object)) = &self.attached else { return false };
+        if self.ram != (*ram, *len) {
+            return false;
+        }
+        let slot = &mut self.views.windows[usize::from(user)];
+        if slot.is_none() {
+            *slot = WindowView::new(object.clone()).ok();
+        }
+        let Some(window) = slot else { return false };
+        window.open = true;
+        self.counters.promotions += 1;
+        for run in runs(self.shadow.entries(user, *ram as u64)) {
+            if !window.show(run) {
+                break;
+            }
+        }
+        true
     }
 }
 
@@ -277,15 +475,16 @@ impl Engine for Translator {
         if self.ram != lent {
             self.ram = lent;
             self.shadow.forget(true);
+            self.views.change(Change::All, cpu.work());
         }
         let mut progress = false;
         let mut link = 0;
         loop {
-            follow(cpu, &mut self.shadow, &mut self.cache.spaces, &mut self.counters);
+            follow(cpu, &mut self.shadow, &mut self.views, &mut self.cache.spaces, &mut self.counters);
             if cpu.needs_attention() || cpu.budget_left() == 0 {
                 return progress;
             }
-            let Some(key) = ModeKey::of(cpu) else { return progress };
+            let Some(key) = self.mode(cpu) else { return progress };
             let Ok(space) = self.cache.space_of(key) else { return progress };
             let Some(at) = self.code(cpu, biu, space) else { return progress };
             if link != 0 && self.options.chaining {
@@ -295,16 +494,33 @@ impl Engine for Translator {
             load_segments(cpu, &mut self.context);
             self.context.tables = self.shadow.tables(key.user);
             self.context.index_mask = INDEX_MASK;
+            let window = self.views.windows[usize::from(key.user)].as_ref().filter(|_| key.window);
+            self.context.memory = window.map_or(INDEX_MASK, WindowView::base);
             self.context.eip_table = self.cache.spaces[space as usize].table_address();
             self.counters.entries += 1;
             let before = cpu.work();
-            let exit = {
-                let Translator { context, cache, shadow, counters, .. } = self;
-                let Cache { arena, stubs, units, spaces, .. } = cache;
+            let (exit, outdated) = {
+                let Translator { context, cache, shadow, views, counters, .. } = self;
+                let Cache { arena, stubs, units, by_code, spaces, .. } = cache;
                 let base = arena.base();
-                let mut session = Session { cpu, biu, shadow, units, spaces, counters, key, base };
-                enter(arena, stubs.enter, at, context, &mut session)
+                let mut session = Session {
+                    cpu,
+                    biu,
+                    shadow,
+                    views,
+                    units,
+                    by_code,
+                    spaces,
+                    counters,
+                    key,
+                    base,
+                    outdated: None,
+                };
+                (enter(arena, stubs, at, context, &mut session), session.outdated)
             };
+            if let Some(id) = outdated {
+                self.cache.drop_by_number(id);
+            }
             link = 0;
             if exit == Exit::Branch {
                 store(&self.context, cpu, 0);

@@ -1,5 +1,6 @@
 //! The engine on hosts whose instruction set is not the guest's: it is not there.
 
+use crate::host::ram::Ram;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::Engine;
@@ -15,6 +16,10 @@ pub enum Unsupported {
 /// Settings of the translator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {}
+
+/// When a view of memory gets a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {}
 
 /// What the translator did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +39,11 @@ impl Translator {
     /// Fails.
     pub fn new(_: Options) -> Result<Self, Unsupported> {
         Err(Unsupported::Host)
+    }
+
+    /// Tells what the RAM is that will be lent.
+    pub fn attach(&mut self, _: &Ram) {
+        match *self {}
     }
 
     /// What it did so far.

@@ -9,7 +9,7 @@
 //! | r11 | the budget, plus [`BUDGET_BIAS`](crate::host::context::BUDGET_BIAS) |
 //! | r12 | the context, plus 40: also the count of shifts by 40 |
 //! | r13 | the shadow tables, plus 12: also the count of shifts by 12 |
-//! | r15 | the mask that extracts a table index |
+//! | r15 | the window of the view, or without one the mask that extracts a table index |
 //! | rsp | the host's stack, a multiple of 16 |
 //!
 //! Glue between guest instructions leaves RFLAGS alone: it is made of LEA, MOV, SHRX, RORX, PEXT, NOT and JRCXZ.
@@ -40,6 +40,8 @@ pub const FLAGS: i32 = field(std::mem::offset_of!(Context, flags));
 pub const BUDGET: i32 = field(std::mem::offset_of!(Context, budget));
 /// [`Context::tables`].
 pub const TABLES: i32 = field(std::mem::offset_of!(Context, tables));
+/// [`Context::memory`].
+pub const MEMORY: i32 = field(std::mem::offset_of!(Context, memory));
 /// [`Context::index_mask`].
 pub const INDEX_MASK: i32 = field(std::mem::offset_of!(Context, index_mask));
 /// [`Context::eip_table`].

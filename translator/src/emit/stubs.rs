@@ -17,6 +17,8 @@ pub struct Stubs {
     pub callout: u32,
     /// The same, of a memory access to linear address r8 whose ECX is in r10.
     pub slow: u32,
+    /// Where a fault of translated code leads.
+    pub fault: u32,
     /// Where they end.
     pub end: u32,
 }
@@ -44,7 +46,7 @@ fn save(a: &mut VecAssembler<X64Relocation>) {
 fn load(a: &mut VecAssembler<X64Relocation>) {
     dynasm!(a; .arch x64
         ; mov r13, [r12 + TABLES]
-        ; mov r15, [r12 + INDEX_MASK]
+        ; mov r15, [r12 + MEMORY]
         ; mov r14, [r12 + gpr(gpr::SP)]
         ; mov r11, [r12 + BUDGET]
         // OF is set by overflow, the others from AH.
@@ -61,7 +63,7 @@ fn load(a: &mut VecAssembler<X64Relocation>) {
 pub fn assemble() -> (Vec<u8>, Stubs) {
     let mut a = VecAssembler::<X64Relocation>::new(0);
     let mut stubs = Stubs::default();
-    let (leave, left) = (a.new_dynamic_label(), a.new_dynamic_label());
+    let (leave, left, call) = (a.new_dynamic_label(), a.new_dynamic_label(), a.new_dynamic_label());
     dynasm!(a; .arch x64
         ; mov [r12 + EIP], r8
         ; mov QWORD [r12 + LINK], 0
@@ -88,12 +90,19 @@ pub fn assemble() -> (Vec<u8>, Stubs) {
         ; jmp =>leave
         ; .align 16
     );
+    stubs.fault = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; mov r9d, crate::host::context::FAULT_SITE as i32
+        ; jmp =>call
+        ; .align 16
+    );
     stubs.slow = a.offset().0 as u32;
     dynasm!(a; .arch x64
         ; mov rcx, r10
         ; mov [r12 + LINEAR], r8
     );
     stubs.callout = a.offset().0 as u32;
+    dynasm!(a; .arch x64; =>call);
     save(&mut a);
     dynasm!(a; .arch x64
         ; lea rdi, [r12 - crate::host::context::CONTEXT_BIAS]

@@ -1,6 +1,8 @@
 //! The door between Rust and translated code: the context that both see, and the way in and out.
 
 use super::arena::CodeArena;
+use super::{FaultGuard, guarded};
+use crate::emit::stubs::Stubs;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -26,6 +28,8 @@ pub struct Context {
     pub linear: u64,
     /// Shadow tables of the view that runs, plus the bias of the shift count.
     pub tables: u64,
+    /// What r15 holds: the window of the view that runs, or the mask that extracts a table index.
+    pub memory: u64,
     /// The mask that extracts a table index.
     pub index_mask: u64,
     /// The table that leads from EIP to code.
@@ -38,6 +42,8 @@ pub struct Context {
     pub end: u64,
     /// The stay that is open.
     pub passage: u64,
+    /// The last fault of translated code.
+    pub fault: Fault,
     /// Bases of ES, CS, SS, DS, FS, GS.
     pub seg_base: [u64; 6],
     /// What may be read through them; see [`Context::limit`].
@@ -45,6 +51,19 @@ pub struct Context {
     /// What may be written through them.
     pub seg_write: [u64; 6],
 }
+
+/// A fault of translated code on the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fault {
+    /// The instruction, as an offset in the arena.
+    pub rip: u64,
+    /// The address that it accessed, for memory faults.
+    pub address: u64,
+}
+
+/// In the place of a site: the callout is for [`Context::fault`].
+pub const FAULT_SITE: u32 = u32::MAX;
 
 /// Added to the budget, so that it shifted right by 40 is zero as soon as the budget is overdrawn.
 pub const BUDGET_BIAS: u64 = 1 << 40;
@@ -99,10 +118,10 @@ extern "sysv64" fn callout(context: *mut Context, site: u32) -> u64 {
 ///
 /// Code in the arena was put there by this crate's emitter, which keeps these rules: it changes no memory but the
 /// context, the host's stack below its entry, and what the tables in the context lead to; it leaves by the entry
-/// stub's exit with the host's registers restored; the entry stub is at `entry`.
+/// stub's exit with the host's registers restored; its stubs are `stubs`.
 pub fn enter(
     arena: &CodeArena,
-    entry: u32,
+    stubs: &Stubs,
     offset: u32,
     context: &mut Context,
     callouts: &mut dyn Callouts,
@@ -111,10 +130,17 @@ pub fn enter(
     context.callout = callout as *const () as u64;
     let passage_at = &raw mut passage;
     context.passage = passage_at.expose_provenance() as u64;
-    let stub = std::ptr::with_exposed_provenance::<()>((arena.base() + u64::from(entry)) as usize);
+    let stub = std::ptr::with_exposed_provenance::<()>((arena.base() + u64::from(stubs.enter)) as usize);
     // SAFETY: the entry stub of the arena has this signature; see the rules above.
     let stub: extern "sysv64" fn(*mut Context, u64) -> u64 = unsafe { std::mem::transmute(stub) };
-    let left = stub(&raw mut *context, arena.base() + u64::from(offset));
+    let context = &raw mut *context;
+    let guard = FaultGuard {
+        start: arena.base(),
+        size: arena.size() as u64,
+        landing: arena.base() + u64::from(stubs.fault),
+        context,
+    };
+    let left = guarded(guard, || stub(context, arena.base() + u64::from(offset)));
     if let Some(panic) = passage.panic {
         resume_unwind(panic);
     }

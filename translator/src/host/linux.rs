@@ -1,9 +1,15 @@
-//! Linux.
+//! Linux: shared memory, windows, and the signals of translated code.
 
+use super::context::{Context, Fault};
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::ptr::null_mut;
+use std::sync::{Arc, OnceLock};
 
 /// Anonymous memory of `size` bytes that can be mapped several times.
 pub fn shared_memory(name: &CStr, size: u64) -> io::Result<File> {
@@ -16,4 +22,170 @@ pub fn shared_memory(name: &CStr, size: u64) -> io::Result<File> {
     let file = unsafe { File::from_raw_fd(fd) };
     file.set_len(size)?;
     Ok(file)
+}
+
+/// Address space that is reserved and shows parts of a shared object where it was told to.
+#[derive(Debug)]
+pub struct Window {
+    start: usize,
+    size: usize,
+    object: Arc<File>,
+}
+
+impl Window {
+    /// Reserves `size` bytes for views of `object`.
+    pub fn new(object: Arc<File>, size: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let start = unsafe { libc::mmap(null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Window { start: start as usize, size, object })
+    }
+
+    /// The address of its first byte.
+    pub fn address(&self) -> u64 {
+        self.start as u64
+    }
+
+    /// Shows `len` bytes of the object from `offset` on at `at`; all are multiples of the page size.
+    pub fn show(&mut self, at: usize, len: usize, offset: u64, writable: bool) -> io::Result<()> {
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        self.map(at, len, protection, libc::MAP_SHARED, self.object.as_raw_fd(), offset)
+    }
+
+    /// Shows nothing in `len` bytes from `at` on.
+    pub fn hide(&mut self, at: usize, len: usize) -> io::Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        self.map(at, len, libc::PROT_NONE, flags, -1, 0)
+    }
+
+    fn map(
+        &mut self,
+        at: usize,
+        len: usize,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: u64,
+    ) -> io::Result<()> {
+        if at.checked_add(len).is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: it replaces a part of this window, which only translated code uses.
+        let mapped = unsafe {
+            libc::mmap(
+                (self.start + at) as *mut c_void,
+                len,
+                protection,
+                flags | libc::MAP_FIXED,
+                fd,
+                offset as i64,
+            )
+        };
+        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: the whole reservation, which nobody uses any longer: translated code runs only while the
+        // translator, the owner, is borrowed.
+        unsafe { libc::munmap(self.start as *mut c_void, self.size) };
+    }
+}
+
+/// Signals that an instruction can raise.
+const SIGNALS: [c_int; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE];
+
+/// Handlers that were installed before ours.
+static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+/// Where code of this thread may fault, and what takes the fault.
+#[derive(Clone, Copy)]
+pub struct FaultGuard {
+    /// First address of the code.
+    pub start: u64,
+    /// Its size.
+    pub size: u64,
+    /// Where execution goes on.
+    pub landing: u64,
+    /// Told of the fault.
+    pub context: *mut Context,
+}
+
+thread_local! {
+    /// The guard of the code that runs in this thread. Constant at first and without destructor: it can be read in a
+    /// signal handler.
+    static GUARD: Cell<Option<FaultGuard>> = const { Cell::new(None) };
+}
+
+/// Takes the faults of `guard`'s code while `run` runs.
+pub fn guarded<T>(guard: FaultGuard, run: impl FnOnce() -> T) -> T {
+    struct Reset(Option<FaultGuard>);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            GUARD.set(self.0);
+        }
+    }
+    let _reset = Reset(GUARD.replace(Some(guard)));
+    run()
+}
+
+/// Installs the handlers, once in a process.
+pub fn take_faults() -> io::Result<()> {
+    let previous = PREVIOUS.get();
+    if previous.is_some() {
+        return Ok(());
+    }
+    let mut old = [MaybeUninit::<libc::sigaction>::uninit(); SIGNALS.len()];
+    // SAFETY: all zero is a valid value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as usize;
+    // On the alternate stack if the thread has one; not masked, so that a fault in the handler is seen.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+    for (signal, old) in SIGNALS.iter().zip(&mut old) {
+        // SAFETY: a valid action and a place for the old one.
+        if unsafe { libc::sigaction(*signal, &raw const action, old.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: the calls have filled all.
+    let old = old.map(|old| unsafe { old.assume_init() });
+    // Another thread may have been faster; then its record holds, and ours names its handler.
+    let _ = PREVIOUS.set(old);
+    Ok(())
+}
+
+/// Sends a fault of translated code to its landing, and every other one to who was there before.
+extern "C" fn handler(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes both for a handler with SA_SIGINFO.
+    let (ucontext, address) = unsafe { (&mut *context.cast::<ucontext_t>(), (*info).si_addr() as u64) };
+    let rip = ucontext.uc_mcontext.gregs[libc::REG_RIP as usize] as u64;
+    if let Some(guard) = GUARD.get()
+        && rip.wrapping_sub(guard.start) < guard.size
+    {
+        // SAFETY: `enter` set the guard to the context of the code that runs, which nothing else uses meanwhile.
+        unsafe { (*guard.context).fault = Fault { rip: rip - guard.start, address } };
+        ucontext.uc_mcontext.gregs[libc::REG_RIP as usize] = guard.landing as i64;
+        return;
+    }
+    let previous = PREVIOUS.get().and_then(|p| SIGNALS.iter().position(|s| *s == signal).map(|n| &p[n]));
+    let action = previous.map_or(libc::SIG_DFL, |p| p.sa_sigaction);
+    if action == libc::SIG_DFL || action == libc::SIG_IGN || action == handler as *const () as usize {
+        // SAFETY: the default action is restored; the instruction faults again and ends the process as it would have.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        return;
+    }
+    // SAFETY: it was installed as a handler of this signal, in the form that its flags tell.
+    unsafe {
+        if previous.is_some_and(|p| p.sa_flags & libc::SA_SIGINFO != 0) {
+            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(action);
+            handler(signal, info, context);
+        } else {
+            let handler: extern "C" fn(c_int) = std::mem::transmute(action);
+            handler(signal);
+        }
+    }
 }

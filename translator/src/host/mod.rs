@@ -6,6 +6,11 @@ pub mod arena;
 pub mod context;
 pub mod native;
 #[cfg(target_arch = "x86_64")]
+pub mod ram;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "plain_ram.rs"]
+pub mod ram;
+#[cfg(target_arch = "x86_64")]
 pub mod sparse;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
@@ -13,4 +18,6 @@ pub mod sparse;
 #[cfg(target_arch = "x86_64")]
 mod os;
 #[cfg(target_arch = "x86_64")]
-use os::shared_memory;
+use os::{FaultGuard, guarded, shared_memory};
+#[cfg(target_arch = "x86_64")]
+pub use os::{Window, take_faults};

@@ -6,7 +6,6 @@ use crate::emit::abi::{EIP_TABLE, SPILL, host_gpr};
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use idem86_cpu::state::gpr;
-use idem86_cpu::state::segment::SegReg;
 
 /// Links that a unit may have: their names are the unit's and their number plus 1, so that no name is 0.
 const LINKS_MAX: usize = (1 << UNIT_SHIFT) - 1;
@@ -40,8 +39,7 @@ impl Lower<'_> {
             }
             (Call, Some(target)) => {
                 let size = if wide { 4 } else { 2 };
-                let site = self.new_site(n, true);
-                self.push_value(Pushed::Immediate(eip as i32), size, site);
+                self.push_value(n, Pushed::Immediate(eip as i32), size);
                 self.leave_to(target);
                 Some(false)
             }
@@ -49,7 +47,7 @@ impl Lower<'_> {
             (Jmp | Call, None) if unlimited => self.indirect(n, i, wide, eip),
             (Ret, None) if unlimited => {
                 let size = if wide { 4 } else { 2 };
-                let site = self.new_site(n, true);
+                let site = self.memory_site(n);
                 self.read_top(gpr::SP, size, site);
                 let release = if i.op_count() == 1 { i.immediate16() } else { 0 };
                 self.step_sp(gpr::SP, size as i32 + i32::from(release));
@@ -137,17 +135,14 @@ impl Lower<'_> {
             OpKind::Memory => None,
             _ => return None,
         };
-        let site = self.new_site(n, true);
         match register {
             Some(r) if wide => dynasm!(self.asm; .arch x64; mov r9d, Rd(r); mov [r12 + SPILL], r9),
             Some(r) => dynasm!(self.asm; .arch x64; movzx r9d, Rw(r); mov [r12 + SPILL], r9),
-            None => {
-                let segment = SegReg::from_encoding(i.memory_segment().number() as u8)?;
-                self.spill_operand(i, segment, size, site);
-            }
+            None if self.spill_operand(n, i, size) => {}
+            None => return None,
         }
         if i.mnemonic() == Mnemonic::Call {
-            self.push_value(Pushed::Immediate(eip as i32), size, site);
+            self.push_value(n, Pushed::Immediate(eip as i32), size);
         }
         dynasm!(self.asm; .arch x64; mov r8, [r12 + SPILL]);
         self.dispatch();

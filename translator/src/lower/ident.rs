@@ -1,7 +1,7 @@
 //! Identity translation: instructions that run as they are, with their operands where the host has them.
 
 use super::Lower;
-use super::memory::AccessKind;
+use super::memory::{AccessKind, HostOperand, MemoryAccess};
 use crate::emit::abi::host_register;
 use dynasmrt::dynasm;
 use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
@@ -43,12 +43,6 @@ impl Lower<'_> {
         }
         let Some(kind) = access_kind(i) else { return false };
         let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
-        host.set_segment_prefix(Register::None);
-        host.set_memory_base(Register::R9);
-        host.set_memory_index(Register::R8);
-        host.set_memory_index_scale(1);
-        host.set_memory_displacement64(0);
-        host.set_memory_displ_size(0);
         if let Some(register) = high {
             let low = Register::AL + (register as u32 - Register::AH as u32);
             for op in 0..host.op_count() {
@@ -58,14 +52,17 @@ impl Lower<'_> {
             }
         }
         // Whether it can be encoded must be known before anything is emitted.
-        if self.encoder.encode(&host, 0).is_err() {
-            let _ = self.encoder.take_buffer();
+        HostOperand::PROBE.put(&mut host);
+        let encodes = self.encoder.encode(&host, 0).is_ok();
+        let _ = self.encoder.take_buffer();
+        if !encodes {
             return false;
         }
-        let bytes = self.encoder.take_buffer();
-        let site = self.new_site(n, true);
-        self.effective_address(i);
-        self.look_up_to_r9(segment, i.memory_size().size() as u32, kind, site);
+        // A fault must find AH where it belongs.
+        let site = if high.is_some() { self.table_site(n) } else { self.memory_site(n) };
+        let access = MemoryAccess { segment, size: i.memory_size().size() as u32, kind };
+        let operand = self.operand(i, access, site);
+        operand.put(&mut host);
         let swap = |l: &mut Self| match high {
             Some(Register::AH) => dynasm!(l.asm; .arch x64; xchg al, ah),
             Some(Register::CH) => dynasm!(l.asm; .arch x64; xchg cl, ch),
@@ -74,7 +71,8 @@ impl Lower<'_> {
             None => {}
         };
         swap(self);
-        self.asm.extend(&bytes);
+        self.may_fault(operand, site);
+        assert!(self.encode(&host), "it could be encoded with another operand");
         swap(self);
         self.resume_here(site);
         true

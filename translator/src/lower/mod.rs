@@ -27,13 +27,26 @@ pub struct Link {
     pub target: u32,
 }
 
+/// Why a site asks for the interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteKind {
+    /// The instruction always takes this way.
+    Always,
+    /// An access that found no entry in the shadow tables.
+    Table,
+    /// An access that faulted in a window, or found no entry.
+    Window,
+}
+
 /// A place where translated code may ask for the interpreter.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     /// Number of the instruction in its unit.
     pub insn: u8,
-    /// An access that found no entry in the shadow tables; else the instruction always takes this way.
-    pub memory: bool,
+    /// Why.
+    pub kind: SiteKind,
+    /// Offset in the unit's code of the host instruction that may fault.
+    pub fault: Option<u32>,
     /// Offset in the unit's code of what follows; `None` if the unit is left in any case.
     pub resume: Option<u32>,
 }
@@ -52,8 +65,8 @@ pub struct Lowered {
 }
 
 /// What a unit is lowered for.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame {
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
     /// Its number; links and sites are named by it.
     pub unit: u32,
     /// Offset in the arena where the code will be.
@@ -64,6 +77,8 @@ pub struct Frame {
     pub key: ModeKey,
     /// The stubs.
     pub stubs: Stubs,
+    /// Whether the instruction at this offset has faulted too often in a window.
+    pub avoids_window: &'a dyn Fn(u32) -> bool,
 }
 
 /// Links and sites of a unit are named by the unit's number, shifted by this, plus their own.
@@ -80,7 +95,7 @@ struct SideExit {
 }
 
 struct Lower<'a> {
-    frame: Frame,
+    frame: Frame<'a>,
     guest: &'a [GuestInsn],
     asm: VecAssembler<X64Relocation>,
     encoder: Encoder,
@@ -91,6 +106,8 @@ struct Lower<'a> {
     fixups: Vec<(usize, usize)>,
     links: Vec<Link>,
     sites: Vec<Site>,
+    /// Sites to be resumed behind the instruction that is lowered.
+    pending: Vec<u32>,
 }
 
 /// How far the chain of short branches may reach before it needs another hop; the longest piece of code that is
@@ -98,7 +115,7 @@ struct Lower<'a> {
 const HOP_REACH: usize = 70;
 
 /// Lowers the instructions `guest`.
-pub fn lower(guest: &[GuestInsn], frame: Frame) -> Lowered {
+pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
     let mut l = Lower {
         frame,
         guest,
@@ -109,6 +126,7 @@ pub fn lower(guest: &[GuestInsn], frame: Frame) -> Lowered {
         fixups: Vec::new(),
         links: Vec::new(),
         sites: Vec::new(),
+        pending: Vec::new(),
     };
     let entry = l.prologue();
     let mut open = true;
@@ -182,32 +200,67 @@ impl Lower<'_> {
     fn instruction(&mut self, n: usize) -> bool {
         let i = self.guest[n].instruction;
         if let Some(open) = self.branch(n, &i) {
+            // Wherever it leads, the unit is left.
+            self.pending.clear();
             return open;
         }
         if !(self.stack(n, &i) || self.ident(n, &i)) {
             self.callout(n);
+        }
+        for site in std::mem::take(&mut self.pending) {
+            self.resume_here(site);
         }
         true
     }
 
     /// The interpreter executes instruction `n`.
     fn callout(&mut self, n: usize) {
-        let site = self.new_site(n, false);
+        let site = self.new_site(n, SiteKind::Always);
         dynasm!(self.asm; .arch x64; mov r9d, site as i32);
         self.jump_to_stub(self.frame.stubs.callout);
         self.resume_here(site);
     }
 
     /// A site of instruction `n`, to be completed by [`Lower::resume_here`].
-    fn new_site(&mut self, n: usize, memory: bool) -> u32 {
-        self.sites.push(Site { insn: n as u8, memory, resume: None });
+    fn new_site(&mut self, n: usize, kind: SiteKind) -> u32 {
+        self.sites.push(Site { insn: n as u8, kind, fault: None, resume: None });
         self.frame.unit << UNIT_SHIFT | (self.sites.len() - 1) as u32
+    }
+
+    /// A site for an access of instruction `n`.
+    fn memory_site(&mut self, n: usize) -> u32 {
+        let window = self.frame.key.window && !(self.frame.avoids_window)(self.guest[n].offset);
+        self.new_site(n, if window { SiteKind::Window } else { SiteKind::Table })
+    }
+
+    /// A site for an access that goes through the tables in any case.
+    fn table_site(&mut self, n: usize) -> u32 {
+        self.new_site(n, SiteKind::Table)
+    }
+
+    fn site(&self, site: u32) -> &Site {
+        &self.sites[(site & ((1 << UNIT_SHIFT) - 1)) as usize]
+    }
+
+    fn site_mut(&mut self, site: u32) -> &mut Site {
+        &mut self.sites[(site & ((1 << UNIT_SHIFT) - 1)) as usize]
     }
 
     /// What follows is executed after the callout of `site`.
     fn resume_here(&mut self, site: u32) {
         let here = self.position() as u32;
-        self.sites[(site & ((1 << UNIT_SHIFT) - 1)) as usize].resume = Some(here);
+        self.site_mut(site).resume = Some(here);
+    }
+
+    /// What follows the instruction that is being lowered is executed after the callout of `site`.
+    fn resume_behind(&mut self, site: u32) {
+        self.pending.push(site);
+    }
+
+    /// The next host instruction may fault on behalf of `site`.
+    fn faults_here(&mut self, site: u32) {
+        let here = self.position() as u32;
+        self.site_mut(site).fault = Some(here);
     }
 
     /// Encodes a host instruction. `false` if there is no such encoding.

@@ -1,10 +1,10 @@
 //! The stack: PUSH, POP and LEAVE, and what CALL and RET need of it.
 
 use super::Lower;
-use super::memory::AccessKind;
-use crate::emit::abi::{self, SPILL, host_gpr};
+use super::memory::{AccessKind, MemoryAccess};
+use crate::emit::abi::{SPILL, host_gpr};
 use dynasmrt::{DynasmApi, dynasm};
-use iced_x86::{Code, Instruction, Mnemonic, OpKind};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::SegReg;
 
@@ -26,11 +26,10 @@ impl Lower<'_> {
             (Mnemonic::Push, 1) => self.push(n, i),
             (Mnemonic::Pop, 1) if i.op0_kind() == OpKind::Register && i.op0_register().is_gpr() => {
                 let size = i.op0_register().size() as u32;
-                let r = i.op0_register().number() as u8;
-                let site = self.new_site(n, true);
+                let site = self.memory_site(n);
                 self.read_top(gpr::SP, size, site);
                 self.step_sp(gpr::SP, size as i32);
-                self.set(r, size);
+                self.set(i.op0_register().number() as u8, size);
                 self.resume_here(site);
                 true
             }
@@ -39,7 +38,7 @@ impl Lower<'_> {
                 if self.frame.key.stack32 != (size == 4) {
                     return false;
                 }
-                let site = self.new_site(n, true);
+                let site = self.memory_site(n);
                 self.read_top(gpr::BP, size, site);
                 self.step_sp(gpr::BP, size as i32);
                 self.set(gpr::BP, size);
@@ -62,76 +61,49 @@ impl Lower<'_> {
             }
             _ => (Pushed::Immediate(i.immediate(0) as i32), 4),
         };
-        let site = self.new_site(n, true);
-        if matches!(what, Pushed::Spill) {
-            let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else {
-                self.sites.pop();
-                return false;
-            };
-            self.spill_operand(i, segment, size, site);
+        if matches!(what, Pushed::Spill) && !self.spill_operand(n, i, size) {
+            return false;
         }
-        self.push_value(what, size, site);
-        self.resume_here(site);
+        self.push_value(n, what, size);
         true
     }
 
     /// Reads the memory operand of `i` into the context.
-    pub(super) fn spill_operand(&mut self, i: &Instruction, segment: SegReg, size: u32, site: u32) {
-        self.effective_address(i);
-        self.look_up(segment, size, AccessKind::Read, site);
-        match size {
-            2 => dynasm!(self.asm; .arch x64; movzx r9d, WORD [rcx + r8]),
-            _ => dynasm!(self.asm; .arch x64; mov r9d, [rcx + r8]),
-        }
-        dynasm!(self.asm; .arch x64
-            ; mov rcx, r10
-            ; mov [r12 + SPILL], r9
-        );
+    pub(super) fn spill_operand(&mut self, n: usize, i: &Instruction, size: u32) -> bool {
+        let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
+        let site = self.memory_site(n);
+        let operand = self.operand(i, MemoryAccess { segment, size, kind: AccessKind::Read }, site);
+        self.read(Register::R9D, operand, size, site);
+        dynasm!(self.asm; .arch x64; mov [r12 + SPILL], r9);
+        // The interpreter executes the whole instruction, not only this read.
+        self.resume_behind(site);
+        true
     }
 
-    /// Pushes a value of `size` bytes and moves the stack pointer.
-    pub(super) fn push_value(&mut self, what: Pushed, size: u32, site: u32) {
-        dynasm!(self.asm; .arch x64; lea r8d, [r14 - size as i32]);
-        if !self.frame.key.stack32 {
-            dynasm!(self.asm; .arch x64; movzx r8d, r8w);
-        }
-        self.look_up_to_r9(SegReg::Ss, size, AccessKind::Write, site);
-        let source = match what {
-            Pushed::Register(r) => host_gpr(r).number() as u8,
+    /// Pushes a value of `size` bytes for instruction `n` and moves the stack pointer.
+    pub(super) fn push_value(&mut self, n: usize, what: Pushed, size: u32) {
+        let access = MemoryAccess { segment: SegReg::Ss, size, kind: AccessKind::Write };
+        let site = self.memory_site(n);
+        let operand = self.at_stack(-(size as i32), access, site);
+        match what {
+            Pushed::Register(r) => {
+                self.write(operand, host_gpr(r).number() as u8, size, site);
+            }
             Pushed::Spill => {
                 dynasm!(self.asm; .arch x64; mov r10, [r12 + SPILL]);
-                10
+                self.write(operand, 10, size, site);
             }
-            Pushed::Immediate(value) => {
-                match size {
-                    2 => dynasm!(self.asm; .arch x64; mov WORD [r9 + r8], value as i16),
-                    _ => dynasm!(self.asm; .arch x64; mov DWORD [r9 + r8], value),
-                }
-                return self.step_sp(gpr::SP, -(size as i32));
-            }
-        };
-        match size {
-            2 => dynasm!(self.asm; .arch x64; mov [r9 + r8], Rw(source)),
-            _ => dynasm!(self.asm; .arch x64; mov [r9 + r8], Rd(source)),
+            Pushed::Immediate(value) => self.write_immediate(operand, value, size, site),
         }
         self.step_sp(gpr::SP, -(size as i32));
+        self.resume_behind(site);
     }
 
-    /// Reads `size` bytes at the top of the stack, whose pointer is in guest register `pointer`, into r9. ECX is
-    /// where it belongs afterwards.
+    /// Reads `size` bytes at the top of the stack, whose pointer is in guest register `pointer`, into r9.
     pub(super) fn read_top(&mut self, pointer: u8, size: u32, site: u32) {
-        let from = host_gpr(pointer).number() as u8;
-        if self.frame.key.stack32 {
-            dynasm!(self.asm; .arch x64; mov r8d, Rd(from));
-        } else {
-            dynasm!(self.asm; .arch x64; movzx r8d, Rw(from));
-        }
-        self.look_up(SegReg::Ss, size, AccessKind::Read, site);
-        match size {
-            2 => dynasm!(self.asm; .arch x64; movzx r9d, WORD [rcx + r8]),
-            _ => dynasm!(self.asm; .arch x64; mov r9d, [rcx + r8]),
-        }
-        dynasm!(self.asm; .arch x64; mov rcx, r10);
+        let access = MemoryAccess { segment: SegReg::Ss, size, kind: AccessKind::Read };
+        let operand = self.at_pointer(pointer, 0, access, site);
+        self.read(Register::R9D, operand, size, site);
     }
 
     /// The stack pointer becomes guest register `from` plus `by`.
@@ -149,7 +121,7 @@ impl Lower<'_> {
 
     /// The low `size` bytes of guest register `r` become those of r9.
     fn set(&mut self, r: u8, size: u32) {
-        let to = abi::host_gpr(r).number() as u8;
+        let to = host_gpr(r).number() as u8;
         match size {
             2 => dynasm!(self.asm; .arch x64; mov Rw(to), r9w),
             _ => dynasm!(self.asm; .arch x64; mov Rd(to), r9d),

@@ -3,7 +3,7 @@
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Options, Translator};
+use idem86_translator::{Options, Translator, Windows};
 use std::cell::Cell;
 
 /// The variable that names the way.
@@ -14,10 +14,13 @@ const TINY: usize = 0;
 
 /// The ways to translate that are tested. All do so at first sight.
 pub const WAYS: [(&str, Options); 4] = [
-    ("single", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 1 }),
-    ("linked", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32 }),
-    ("unlinked", Options { threshold: 0, chaining: false, arena: 1 << 20, unit: 32 }),
-    ("evicting", Options { threshold: 0, chaining: true, arena: TINY, unit: 3 }),
+    ("single", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 1, windows: Windows::Never }),
+    ("linked", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32, windows: Windows::Never }),
+    (
+        "unlinked",
+        Options { threshold: 0, chaining: false, arena: 1 << 20, unit: 32, windows: Windows::Never },
+    ),
+    ("evicting", Options { threshold: 0, chaining: true, arena: TINY, unit: 3, windows: Windows::Never }),
 ];
 
 fn options() -> Options {
