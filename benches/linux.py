@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the same workloads in one Linux guest, in idem86 and QEMU TCG, and natively; prints times and ratios.
 
-The guest is Debian's i386 kernel with a RAM disk that holds one program: a static 32-bit binary, as /init. The host runs
-that very binary. The program prints markers around each workload; this script takes the time as they arrive, by the
+The guest is Debian's i386 kernel with a RAM disk that holds one program: a static 32-bit binary, as /init. The host
+runs that very binary. The program prints markers around each workload; this script takes the time as they arrive, by the
 host's monotonic clock: no clock of a guest is ever looked at. Each workload's number of rounds is raised until it takes
 long enough to be measured in that runner, and what is compared is the time of a round. Its checksum has to be the
 native one for the same number of rounds.
@@ -507,7 +507,8 @@ class Table:
                 say(group.title, ratios, group.against_native, "it/nat at most", at_most, len(workloads))
         ours, qemu = self.runners["translator"], self.runners.get("qemu")
         if qemu and qemu.boots and ours.boots:
-            say("boot", [best(qemu.boots).seconds / best(ours.boots).seconds], BOOT_AGAINST_QEMU, "qemu/it at least", at_least)
+            boots = [best(qemu.boots).seconds / best(ours.boots).seconds]
+            say("boot", boots, BOOT_AGAINST_QEMU, "qemu/it at least", at_least)
         peak = [(ours.peak_pss or ours.peak_rss) / 1024] if ours.peak_rss else []
         say("memory, MiB", peak, self.options.memory + EXTRA_MEMORY_MIB, "at most", at_most)
 
