@@ -324,7 +324,8 @@ def measure(runner, workload, options):
             raise Failure(f"{runner.name}: {workload} gave {checksum}, and in the next run {sum_now}")
         return sample
 
-    sample = best(repeat(options, lambda samples: len(samples) >= 3 * options.repeat, again))
+    most = options.repeat if options.discount_waiting else 3 * options.repeat
+    sample = best(repeat(options, lambda samples: len(samples) >= most, again))
     return Measured(sample.seconds / count, count, sample.seconds, sample.disturbed, checksum)
 
 
