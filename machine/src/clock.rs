@@ -15,7 +15,7 @@ pub enum ClockKind {
 }
 
 /// Nanoseconds of virtual time for one unit of work: 250 million units a second.
-const NANOS_PER_WORK: u64 = 4;
+pub(crate) const NANOS_PER_WORK: u64 = 4;
 
 /// The longest that a host-clock run goes on before the clock is read again.
 const HOST_SLICE: GuestDuration = GuestDuration::from_millis(2);

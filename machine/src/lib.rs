@@ -13,6 +13,7 @@ pub mod guest_memory;
 pub mod image;
 mod kernel;
 pub mod keyboard;
+pub mod lockstep;
 pub mod machine;
 pub mod memmap;
 pub mod ports;

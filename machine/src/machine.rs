@@ -9,7 +9,7 @@ use crate::guest_memory::GuestMemory;
 use crate::kernel;
 use crate::keyboard::KeyQueue;
 use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
-use idem86_cpu::bus::Work;
+use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
@@ -298,6 +298,12 @@ impl Machine {
     pub fn flush(&mut self) {
         self.board.ide.flush();
         self.board.floppy.flush_all();
+    }
+
+    /// The offset in the slab of the code at linear address `linear`.
+    pub(crate) fn code_offset(&mut self, linear: u64) -> Option<u64> {
+        let ram = Cell::from_mut(self.slab.as_mut_slice()).as_slice_of_cells();
+        self.cpu.code_offset(&mut Biu::new(ram, &mut self.board), linear)
     }
 
     /// Guest memory, for loading images and looking at what the guest did.

@@ -169,6 +169,11 @@ pub struct Run {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Input and output")]
     pub timeout: Option<f64>,
 
+    /// Run the same machine on the interpreter beside it, for this many seconds of guest time, and stop where the two
+    /// differ, with a listing; implies --clock virtual and --snapshot
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["flat", "display", "serial"], help_heading = "Machine")]
+    pub lockstep: Option<f64>,
+
     /// Say at the end what the run cost
     #[arg(long, help_heading = "Input and output")]
     pub stats: bool,

@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod flat;
+mod lockstep;
 mod output;
 mod run;
 mod terminal;
@@ -44,7 +45,10 @@ pub fn main() -> ExitCode {
         args::Command::Demo => demo::run(),
         args::Command::Run(run) => match &run.flat {
             Some(image) => flat::run(image, &run),
-            None => run::run(&run),
+            None => match run.lockstep {
+                Some(seconds) => lockstep::run(&run, seconds),
+                None => run::run(&run),
+            },
         },
     };
     match done {

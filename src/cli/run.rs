@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
 }
 
 /// The machine that the arguments describe.
-fn config(args: &Run) -> Result<Config, Failure> {
+pub fn config(args: &Run) -> Result<Config, Failure> {
     let firmware = match &args.bios {
         Some(path) if path != Path::new("builtin") => Firmware::Image(read(path)?),
         _ => Firmware::Builtin,
@@ -235,8 +235,8 @@ fn config(args: &Run) -> Result<Config, Failure> {
     config.reboot = !args.no_reboot;
     config.engine = EngineArg::kind(args.engine);
     config.clock = match args.clock {
-        ClockArg::Host => ClockKind::Host,
-        ClockArg::Virtual => ClockKind::Virtual,
+        ClockArg::Host if args.lockstep.is_none() => ClockKind::Host,
+        ClockArg::Host | ClockArg::Virtual => ClockKind::Virtual,
     };
     if config.clock == ClockKind::Host {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -324,7 +324,8 @@ fn open(
     options: &ImageOptions,
     kind: ImageKind,
 ) -> Result<Box<dyn idem86::devices::backend::Medium>, Failure> {
-    let options = ImageOptions { snapshot: options.snapshot || args.snapshot, ..options.clone() };
+    let snapshot = options.snapshot || args.snapshot || args.lockstep.is_some();
+    let options = ImageOptions { snapshot, ..options.clone() };
     image::open(&options, kind).map_err(|e| Failure::Usage(e.to_string()))
 }
 

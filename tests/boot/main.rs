@@ -6,6 +6,7 @@ mod bios;
 mod disk;
 mod freedos;
 mod linux;
+mod lockstep;
 mod memtest;
 mod multiboot;
 mod support;

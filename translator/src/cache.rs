@@ -40,6 +40,8 @@ pub struct Unit {
     pub entry: u32,
     /// Offset in the arena of its code.
     pub at: u32,
+    /// Bytes of its code.
+    pub size: u32,
     /// Its callouts.
     pub sites: Box<[Site]>,
     links: Box<[Link]>,
@@ -52,6 +54,11 @@ impl Unit {
     /// Bytes of guest code.
     pub fn length(&self) -> u32 {
         self.insns.last().map_or(0, |i| u32::from(i.offset))
+    }
+
+    /// Whether it may be entered.
+    pub fn is_alive(&self) -> bool {
+        self.alive
     }
 
     fn lines(&self) -> u64 {
@@ -180,6 +187,7 @@ impl Cache {
             insns: guest.iter().map(|g| Insn { offset: g.end() as u16, ..g.insn }).collect(),
             entry: at + entry,
             at,
+            size: code.len() as u32,
             sites: sites.into(),
             links: links.into(),
             incoming: Vec::new(),

@@ -14,6 +14,8 @@ pub mod host;
 #[cfg(target_arch = "x86_64")]
 mod key;
 #[cfg(target_arch = "x86_64")]
+mod listing;
+#[cfg(target_arch = "x86_64")]
 mod lower;
 #[cfg(target_arch = "x86_64")]
 mod shadow;

@@ -168,6 +168,11 @@ impl Translator {
         Counters { cache: self.cache.counters, fills: self.shadow.fills, ..self.counters }
     }
 
+    /// Guest and host instructions of the units whose code begins at one of the offsets `ram` in RAM.
+    pub fn listing(&self, ram: &[u64]) -> String {
+        self.cache.listing(ram)
+    }
+
     /// The code of CS:EIP, translated if it is hot enough. `None`: the interpreter goes on.
     fn code(&mut self, cpu: &mut Cpu, biu: &mut Biu, space: u32) -> Option<u32> {
         let eip = u32::try_from(cpu.rip).ok()?;

@@ -46,6 +46,11 @@ impl Translator {
         match *self {}
     }
 
+    /// Nothing.
+    pub fn listing(&self, _: &[u64]) -> String {
+        match *self {}
+    }
+
     /// What it did so far.
     pub fn counters(&self) -> Counters {
         match *self {}

@@ -1,0 +1,76 @@
+//! Real guests on the translator beside the interpreter: registers compared every few instructions, and memory.
+
+use crate::support::{BIOSES, builtin, guest, guest_bytes, say, snapshot};
+use idem86::devices::time::{GuestDuration, GuestTime};
+use idem86::firmware::loader::linux;
+use idem86::machine::config::Config;
+use idem86::machine::engine::{EngineKind, Options};
+use idem86::machine::image::detect::ImageKind;
+use idem86::machine::lockstep::{Ended, Grain, Lockstep};
+use idem86::machine::machine::Machine;
+use idem86::machine::script::Script;
+
+/// As it is used, eager without links, and with an arena that is always full.
+const WAYS: [Options; 3] = [
+    Options { threshold: 4, chaining: true, arena: 32 << 20, unit: 32 },
+    Options { threshold: 0, chaining: false, arena: 4 << 20, unit: 32 },
+    Options { threshold: 0, chaining: true, arena: 0, unit: 7 },
+];
+
+/// Does `steps` within `seconds` of guest time on both engines, or runs that long, and gives the work that was done.
+fn compare(test: &str, options: Options, config: impl Fn() -> Config, steps: &[&str], seconds: u64) -> u64 {
+    let engine = EngineKind::Translator(options);
+    let mut lockstep = Lockstep::new(engine, Grain::default(), |engine| {
+        let machine = Machine::new(Config { engine, ..config() })?;
+        Ok::<_, Box<dyn std::error::Error>>((
+            machine,
+            Script::new(steps.iter().map(|s| s.parse().expect("a step")).collect()),
+        ))
+    });
+    let until = GuestTime::ZERO + GuestDuration::from_millis(seconds * 1000);
+    let report = lockstep.run(until).unwrap_or_else(|e| panic!("{test}, {options:?}: {e}"));
+    say(&test, &format_args!("{} units of work, compared {} times", report.work, report.compared));
+    assert!(steps.is_empty() || report.ended == Ended::ScriptDone, "{test}: {:?}", report.ended);
+    report.work
+}
+
+#[test]
+fn freedos_in_lockstep() {
+    for options in WAYS {
+        for (bios, machine) in BIOSES {
+            let test = format!("FreeDOS in lockstep, {bios}");
+            let Some(path) = guest(&test, "freedos722.img") else { return };
+            if machine(&test, 16).is_none() {
+                continue;
+            }
+            let config = || {
+                let mut config = machine(&test, 16).expect("it was there before");
+                config.floppies[0] = Some(snapshot(&path, ImageKind::Floppy));
+                config
+            };
+            let steps = ["wait-screen ^A:.>$", "type dir\\n", "wait-screen bytes free"];
+            assert!(compare(&test, options, config, &steps, 60) > 3_000_000);
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn linux_in_lockstep() {
+    let test = "Linux in lockstep";
+    let (Some(kernel), Some(initrd)) =
+        (guest_bytes(test, "installer/linux"), guest_bytes(test, "installer/initrd.gz"))
+    else {
+        return;
+    };
+    let config = || {
+        let mut config = builtin(256);
+        let line = "console=ttyS0 rdinit=/bin/sh";
+        config.kernel =
+            Some(linux::load(&kernel, Some(&initrd), line, config.memory).expect("it is a kernel"));
+        config
+    };
+    for options in WAYS {
+        assert!(compare(test, options, config, &[], 6) > 300_000_000);
+    }
+}
