@@ -4,7 +4,7 @@ use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_translator::{Counters, Ram, Translator};
-pub use idem86_translator::{Options, Unsupported};
+pub use idem86_translator::{Options, Unsupported, Windows};
 use std::cell::Cell;
 
 /// Which engine executes guest code. All give the same guest state, bit for bit.

@@ -244,7 +244,7 @@ impl Pair {
         let (a, b) = (&self.subject, &self.reference);
         a.machine.cpu.save() != b.machine.cpu.save()
             || a.printed != b.printed
-            || memory && a.machine.slab != b.machine.slab
+            || memory && a.machine.slab[..] != b.machine.slab[..]
     }
 
     fn describe(&self, out: &mut String) {
@@ -255,7 +255,7 @@ impl Pair {
             let mark = if one == other { ' ' } else { '*' };
             let _ = writeln!(out, "{mark}{name:11} {one:>24} {other:>24}");
         }
-        let mut bytes = memory.0.iter().zip(memory.1).enumerate().filter(|(_, (a, b))| a != b);
+        let mut bytes = memory.0.iter().zip(&memory.1[..]).enumerate().filter(|(_, (a, b))| a != b);
         for (at, (one, other)) in bytes.by_ref().take(32) {
             let _ = writeln!(out, "*[{at:08X}]  {one:>24X} {other:>24X}");
         }
@@ -324,7 +324,7 @@ impl Machine {
         let offsets: Vec<u64> = linear.iter().filter_map(|at| self.code_offset(*at)).collect();
         match &self.engine {
             Engine::Interpreter => String::new(),
-            Engine::Translator(translator) => translator.listing(&offsets),
+            Engine::Translator(translator) => translator.listing(&offsets, &self.slab),
         }
     }
 

@@ -302,7 +302,7 @@ impl Machine {
 
     /// The offset in the slab of the code at linear address `linear`.
     pub(crate) fn code_offset(&mut self, linear: u64) -> Option<u64> {
-        let ram = Cell::from_mut(self.slab.as_mut_slice()).as_slice_of_cells();
+        let ram = Cell::from_mut(&mut *self.slab).as_slice_of_cells();
         self.cpu.code_offset(&mut Biu::new(ram, &mut self.board), linear)
     }
 

@@ -4,18 +4,21 @@ use crate::support::{BIOSES, builtin, guest, guest_bytes, say, snapshot};
 use idem86::devices::time::{GuestDuration, GuestTime};
 use idem86::firmware::loader::linux;
 use idem86::machine::config::Config;
-use idem86::machine::engine::{EngineKind, Options};
+use idem86::machine::engine::{EngineKind, Options, Windows};
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::lockstep::{Ended, Grain, Lockstep};
 use idem86::machine::machine::Machine;
 use idem86::machine::script::Script;
 
-/// As it is used, eager without links, and with an arena that is always full.
-const WAYS: [Options; 3] = [
-    Options { threshold: 4, chaining: true, arena: 32 << 20, unit: 32 },
-    Options { threshold: 0, chaining: false, arena: 4 << 20, unit: 32 },
-    Options { threshold: 0, chaining: true, arena: 0, unit: 7 },
-];
+/// As it is used; eager, without links, with windows at once; and with an arena that is always full.
+fn ways() -> [Options; 3] {
+    let used = Options::default();
+    [
+        used,
+        Options { threshold: 0, chaining: false, windows: Windows::AtOnce, ..used },
+        Options { threshold: 0, arena: 0, unit: 7, windows: Windows::Never, ..used },
+    ]
+}
 
 /// Does `steps` within `seconds` of guest time on both engines, or runs that long, and gives the work that was done.
 fn compare(test: &str, options: Options, config: impl Fn() -> Config, steps: &[&str], seconds: u64) -> u64 {
@@ -36,7 +39,7 @@ fn compare(test: &str, options: Options, config: impl Fn() -> Config, steps: &[&
 
 #[test]
 fn freedos_in_lockstep() {
-    for options in WAYS {
+    for options in ways() {
         for (bios, machine) in BIOSES {
             let test = format!("FreeDOS in lockstep, {bios}");
             let Some(path) = guest(&test, "freedos722.img") else { return };
@@ -70,7 +73,7 @@ fn linux_in_lockstep() {
             Some(linux::load(&kernel, Some(&initrd), line, config.memory).expect("it is a kernel"));
         config
     };
-    for options in WAYS {
+    for options in ways() {
         assert!(compare(test, options, config, &[], 6) > 300_000_000);
     }
 }

@@ -3,11 +3,12 @@
 //! The arena is filled region by region. When the last one is full, the oldest is emptied and filled anew; so nothing
 //! is ever moved, and what is evicted is what was translated longest ago.
 
-use crate::discover::{UNIT_MAX, discover};
+use crate::discover::discover;
 use crate::emit::stubs::{self, Stubs};
 use crate::host::arena::CodeArena;
 use crate::key::ModeKey;
 use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
+use crate::options::UNIT_MAX;
 use crate::space::Space;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::insn::Insn;

@@ -6,9 +6,6 @@ use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::insn::Insn;
 use idem86_cpu::decode::{MAX_LENGTH, decode, decode_insn};
 
-/// Guest instructions in a translation unit, at most.
-pub const UNIT_MAX: usize = 32;
-
 /// An instruction of a translation unit.
 #[derive(Clone, Debug)]
 pub struct GuestInsn {

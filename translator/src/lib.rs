@@ -17,6 +17,7 @@ mod key;
 mod listing;
 #[cfg(target_arch = "x86_64")]
 mod lower;
+mod options;
 #[cfg(target_arch = "x86_64")]
 mod shadow;
 #[cfg(target_arch = "x86_64")]
@@ -31,4 +32,5 @@ mod translator;
 mod window;
 
 pub use host::ram::Ram;
-pub use translator::{Counters, Options, Translator, Unsupported, Windows};
+pub use options::{Options, Windows};
+pub use translator::{Counters, Translator, Unsupported};

@@ -1,47 +1,44 @@
 //! Listings of translation units: what the guest's code is, and what became of it.
 
 use crate::cache::{Cache, Unit};
-use crate::host::arena::CodeArena;
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};
+use idem86_cpu::decode::decode;
 use std::fmt::Write;
 
-/// Guest and host instructions of `unit`, with guest addresses as EIP and host addresses as offsets in the arena.
-pub fn listing(unit: &Unit, code_size: u32, arena: &CodeArena) -> String {
-    let mut out = String::new();
-    let (first, bytes) = (unit.eip, unit.length());
-    let _ = writeln!(out, "unit at EIP {first:08X}, {bytes} bytes of {code_size}-bit code");
-    let mut formatter = NasmFormatter::new();
-    let mut line = |address: u32, instruction: &Instruction, indent: &str| {
-        let mut text = String::new();
-        formatter.format(instruction, &mut text);
-        let _ = writeln!(out, "{indent}{address:08X} {text}");
-    };
-    for guest in &unit.guest {
-        let eip = unit.eip.wrapping_add(guest.offset);
-        let mut instruction = guest.instruction;
-        if instruction.is_jcc_short_or_near()
-            || instruction.is_jmp_short_or_near()
-            || instruction.is_call_near()
-        {
-            // Decoded at address 0: its target counts from there.
-            instruction.set_near_branch32(instruction.near_branch32().wrapping_add(eip));
-        }
-        line(eip, &instruction, "  ");
-    }
-    let code = arena.read(unit.at, unit.size as usize);
-    let decoder = Decoder::with_ip(64, code, u64::from(unit.at), DecoderOptions::NONE);
-    for instruction in decoder {
-        line(instruction.ip() as u32, &instruction, "      ");
-    }
-    out
-}
-
 impl Cache {
-    /// The units whose code begins at one of `ram`, offsets in RAM.
-    pub fn listing(&self, ram: &[u64]) -> String {
-        let alive = self.units.iter().filter(|unit| unit.is_alive() && ram.contains(&unit.ram));
-        alive
-            .map(|unit| listing(unit, self.spaces[unit.space as usize].key.code_size(), &self.arena))
-            .collect()
+    /// Guest and host instructions of the units whose code begins at one of `at`, offsets in `ram`. Guest addresses
+    /// are EIP, host addresses offsets in the arena.
+    pub fn listing(&self, at: &[u64], ram: &[u8]) -> String {
+        let alive = self.units.iter().filter(|unit| unit.is_alive() && at.contains(&unit.ram));
+        alive.map(|unit| self.unit_listing(unit, ram)).collect()
+    }
+
+    fn unit_listing(&self, unit: &Unit, ram: &[u8]) -> String {
+        let mut out = String::new();
+        let size = self.spaces[unit.space as usize].key.code_size();
+        let (eip, bytes) = (unit.eip, unit.length());
+        let _ = writeln!(out, "unit at EIP {eip:08X}, {bytes} bytes of {size}-bit code");
+        let mut formatter = NasmFormatter::new();
+        let mut line = |address: u32, instruction: &Instruction, indent: &str| {
+            let mut text = String::new();
+            formatter.format(instruction, &mut text);
+            let _ = writeln!(out, "{indent}{address:08X} {text}");
+        };
+        for insn in &unit.insns {
+            let offset = u32::from(insn.offset) - u32::from(insn.length);
+            let bytes = ram.get((unit.ram + u64::from(offset)) as usize..).unwrap_or_default();
+            let Ok(mut instruction) = decode(bytes, size) else { continue };
+            if instruction.op0_kind() == iced_x86::OpKind::NearBranch32 {
+                // Decoded at address 0: its target counts from there.
+                let target = instruction.near_branch32().wrapping_add(eip).wrapping_add(offset);
+                instruction.set_near_branch32(target);
+            }
+            line(eip.wrapping_add(offset), &instruction, "  ");
+        }
+        let code = self.arena.read(unit.at, unit.size as usize);
+        for instruction in Decoder::with_ip(64, code, u64::from(unit.at), DecoderOptions::NONE) {
+            line(instruction.ip() as u32, &instruction, "      ");
+        }
+        out
     }
 }

@@ -1,11 +1,11 @@
 //! The engine: finds or makes the unit for CS:EIP, enters it, and serves its callouts.
 
 use crate::cache::{Cache, CacheCounters, Unit};
-use crate::discover::UNIT_MAX;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, FAULT_SITE, enter};
 use crate::host::ram::Ram;
 use crate::key::ModeKey;
 use crate::lower::{Site, SiteKind, UNIT_SHIFT};
+use crate::options::{Options, Windows};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
 use crate::window::{Run, WindowView, runs};
@@ -29,38 +29,6 @@ pub enum Unsupported {
     /// The operating system refuses memory.
     #[error("translation needs executable memory and large address space: {0}")]
     Memory(#[from] io::Error),
-}
-
-/// Settings of the translator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// How often code is executed by the interpreter before it is translated.
-    pub threshold: u8,
-    /// Whether direct branches are linked.
-    pub chaining: bool,
-    /// Bytes of the code arena; it has at least some 272 KiB and at most 1 GiB.
-    pub arena: usize,
-    /// Instructions in a translation unit, at most; no more than 32 in any case.
-    pub unit: usize,
-    /// When memory is accessed through windows.
-    pub windows: Windows,
-}
-
-/// When a view of memory gets a window, where the host has such.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Windows {
-    /// Never: all accesses go through shadow tables.
-    Never,
-    /// When it has run for a while without losing its translations.
-    WhenHot,
-    /// At once.
-    AtOnce,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { threshold: 4, chaining: true, arena: 32 << 20, unit: UNIT_MAX, windows: Windows::WhenHot }
-    }
 }
 
 /// What the translator did.
@@ -168,9 +136,9 @@ impl Translator {
         Counters { cache: self.cache.counters, fills: self.shadow.fills, ..self.counters }
     }
 
-    /// Guest and host instructions of the units whose code begins at one of the offsets `ram` in RAM.
-    pub fn listing(&self, ram: &[u64]) -> String {
-        self.cache.listing(ram)
+    /// Guest and host instructions of the units whose code begins at one of the offsets `at` in `ram`.
+    pub fn listing(&self, at: &[u64], ram: &[u8]) -> String {
+        self.cache.listing(at, ram)
     }
 
     /// The code of CS:EIP, translated if it is hot enough. `None`: the interpreter goes on.

@@ -1,6 +1,7 @@
 //! The engine on hosts whose instruction set is not the guest's: it is not there.
 
 use crate::host::ram::Ram;
+use crate::options::Options;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::Engine;
@@ -12,14 +13,6 @@ pub enum Unsupported {
     #[error("translation needs an x86-64 processor")]
     Host,
 }
-
-/// Settings of the translator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {}
-
-/// When a view of memory gets a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Windows {}
 
 /// What the translator did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +40,7 @@ impl Translator {
     }
 
     /// Nothing.
-    pub fn listing(&self, _: &[u64]) -> String {
+    pub fn listing(&self, _: &[u64], _: &[u8]) -> String {
         match *self {}
     }
 
