@@ -3,7 +3,7 @@
 
 use super::entropy::Entropy;
 use super::world::{LOW_RAM, World, ram};
-use crate::engine::Engine;
+use crate::engine::{Engine, Memory};
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::{self, MAX_LENGTH, Undecodable};
@@ -13,7 +13,6 @@ use idem86_cpu::state::control::{cr0, cr4, dr7, efer};
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::save::{CpuState, SegmentState};
 use idem86_cpu::state::segment::{AccessRights, TableRegister};
-use std::cell::Cell;
 
 /// Where things are.
 mod place {
@@ -59,7 +58,7 @@ pub enum Mode {
 /// A machine about to run.
 pub struct Scenario {
     pub cpu: Cpu,
-    pub ram: Vec<Cell<u8>>,
+    pub ram: Memory,
     pub world: World,
     pub engine: Engine,
     /// What translations depended on at the beginning, if the guest cannot reach its paging structures.
@@ -127,16 +126,16 @@ impl Scenario {
     fn translations(&self) -> Translations {
         let entry_size = if self.cpu.cr4 & cr4::PAE != 0 { 8 } else { 4 };
         let structures = place::PAGING as usize..(place::PAGING + place::PAGING_PAGES * 0x1000) as usize;
-        let without_history = |(n, cell): (usize, &Cell<u8>)| {
-            if n % entry_size == 0 { cell.get() & !0x60 } else { cell.get() }
+        let without_history = |(n, byte): (usize, &u8)| {
+            if n % entry_size == 0 { byte & !0x60 } else { *byte }
         };
         let bytes = self.ram[structures].iter().enumerate().map(without_history).collect();
         (self.cpu.cr3, self.cpu.cr4, self.cpu.efer, bytes)
     }
 
     fn put(&mut self, at: u32, bytes: &[u8]) {
-        for (cell, b) in self.ram[at as usize..].iter().zip(bytes) {
-            cell.set(*b);
+        for (byte, b) in self.ram[at as usize..].iter_mut().zip(bytes) {
+            *byte = *b;
         }
     }
 
@@ -345,7 +344,7 @@ impl Scenario {
         let state = s.cpu.save();
         let linear = state.seg[1].base.wrapping_add(state.rip) as u32;
         let bytes: Vec<u8> =
-            (0..MAX_LENGTH).filter_map(|n| s.ram.get(linear as usize + n)).map(Cell::get).collect();
+            (0..MAX_LENGTH).filter_map(|n| s.ram.get(linear as usize + n)).copied().collect();
         let size = s.cpu.code_size();
         match decode::decode(&bytes, size) {
             Ok(i) => format!("{i} in {size}-bit code at {linear:x} (if not mapped elsewhere)"),
@@ -359,7 +358,7 @@ impl Scenario {
         while self.cpu.work() < end {
             let (before, accesses) = (self.cpu.work(), self.world.accesses);
             let budget = slice.min(end - before);
-            let stop = self.engine.run(&mut self.cpu, &self.ram, &mut self.world, budget);
+            let stop = self.engine.run(&mut self.cpu, &mut self.ram, &mut self.world, budget);
             let done = self.cpu.work() - before;
             assert!(done <= budget + SLACK, "{done} units of work for a budget of {budget}");
             assert!(stop != Stop::Budget || done >= budget, "{done} units of work, {budget} were asked for");
@@ -375,7 +374,7 @@ impl Scenario {
 
     /// Everything that a guest can see.
     pub fn picture(&self) -> (CpuState, Vec<u8>) {
-        (self.cpu.save(), self.ram.iter().map(Cell::get).collect())
+        (self.cpu.save(), self.ram.to_vec())
     }
 
     /// Whether what the guest sees may depend on what is cached: with paging, a translation that was changed and not

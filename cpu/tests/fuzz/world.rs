@@ -2,8 +2,8 @@
 //! that move when they are accessed.
 
 use super::entropy::Random;
+use crate::engine::Memory;
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
-use std::cell::Cell;
 
 /// RAM from address 0: 256 KiB, and behind 1 MiB another 64 KiB, so that A20M# matters.
 pub const LOW_RAM: u64 = 0x4_0000;
@@ -134,6 +134,6 @@ impl Bus for World {
 }
 
 /// RAM, all zero.
-pub fn ram() -> Vec<Cell<u8>> {
-    vec![Cell::new(0); RAM_BYTES]
+pub fn ram() -> Memory {
+    Memory::new(RAM_BYTES)
 }

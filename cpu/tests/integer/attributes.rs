@@ -1,17 +1,16 @@
 //! The attribute table against what instructions do: flags that are not written stay, flags that are not read do not
 //! matter, and innocuous instructions neither see nor change what a monitor owns.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Memory};
 use iced_x86::Instruction;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
 use idem86_cpu::decode::{MAX_LENGTH, decode};
-use idem86_cpu::flat::{self, FlatBus};
+use idem86_cpu::flat::FlatBus;
 use idem86_cpu::state::control::cr0;
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::save::{CpuState, SegmentState};
 use idem86_cpu::state::segment::AccessRights;
-use std::cell::Cell;
 
 /// xorshift64*.
 struct Random(u64);
@@ -31,7 +30,7 @@ const CODE: u64 = 0x1000;
 /// A machine that is put into one state after the other.
 struct Bench {
     cpu: Cpu,
-    ram: Vec<Cell<u8>>,
+    ram: Memory,
     bus: FlatBus,
     engine: Engine,
 }
@@ -58,7 +57,7 @@ impl After {
 impl Bench {
     /// Executes one instruction in flat 32-bit segments at privilege level `cpl`; `None` if it faults.
     fn run(&mut self, gpr: [u64; 8], eflags: u32, cpl: u8, memory: &[u8]) -> Option<After> {
-        flat::load(&self.ram, 0, memory);
+        self.ram[..memory.len()].copy_from_slice(memory);
         let mut s = Cpu::new().save();
         s.gpr[..8].copy_from_slice(&gpr);
         s.rip = CODE;
@@ -74,9 +73,9 @@ impl Bench {
         // No handler can be entered.
         s.idtr.limit = 0;
         self.cpu.restore(&s).expect("a possible state");
-        self.engine.run(&mut self.cpu, &self.ram, &mut self.bus, 1);
+        self.engine.run(&mut self.cpu, &mut self.ram, &mut self.bus, 1);
         let state = self.cpu.save();
-        (!state.shutdown).then(|| After { state, memory: self.ram.iter().map(Cell::get).collect() })
+        (!state.shutdown).then(|| After { state, memory: self.ram.to_vec() })
     }
 }
 
@@ -87,8 +86,12 @@ fn is_integer(i: &Instruction) -> bool {
 #[test]
 fn the_table_says_what_instructions_do() {
     let mut random = Random(0x0A77_2B5F);
-    let mut bench =
-        Bench { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() };
+    let mut bench = Bench {
+        cpu: Cpu::new(),
+        ram: Memory::new(RAM),
+        bus: FlatBus::new(RAM),
+        engine: Engine::under_test(),
+    };
     let mut seen = std::collections::HashSet::new();
     let mut codes = std::collections::HashSet::new();
     for _ in 0..60_000 {

@@ -185,7 +185,7 @@ fn ports_are_read_and_written_in_order_across_pages_and_downwards() {
         k.bytes(&[0xF3, 0x66, 0x6D, 0xF4]);
         set(&mut k, 0, 0x20_0FFD, 10);
         k.cpu.set_eflags(if down { bit::DF } else { 0 });
-        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &mut k.ram, &mut bus, 100), Stop::Halted);
         let step = |n: u32| if down { 0x20_0FFD - 2 * n } else { 0x20_0FFD + 2 * n };
         for n in 0..10 {
             assert_eq!(
@@ -201,7 +201,7 @@ fn ports_are_read_and_written_in_order_across_pages_and_downwards() {
         k.put(0x20_0FF0, &std::array::from_fn::<u8, 32, _>(|n| n as u8));
         k.cpu.set_eflags(if down { bit::DF } else { 0 });
         set(&mut k, if down { 0x20_100C } else { 0x20_0FF0 }, 0, 8);
-        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &mut k.ram, &mut bus, 100), Stop::Halted);
         let items = (0..8u8).map(|n| if down { 28 - 4 * n } else { 4 * n });
         let expected: Vec<u8> = items.flat_map(|first| first..first + 4).collect();
         assert_eq!(bus.taken, expected, "down {down}");
@@ -217,7 +217,7 @@ fn an_interrupt_is_taken_between_iterations() {
     set(&mut k, 0x20_0000, 0, 10);
     let mut bus = fifo(4);
     // Four iterations, the delivery, and the handler's HLT.
-    assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 6), Stop::Budget);
+    assert_eq!(k.engine.run(&mut k.cpu, &mut k.ram, &mut bus, 6), Stop::Budget);
     assert_eq!(bus.taken.len(), 4);
     assert_eq!(counts(&k), [0x20_0004, 0, 6]);
     assert_eq!(k.stack(0), place::CODE, "it will be resumed");
@@ -233,7 +233,7 @@ fn a_port_is_not_read_in_vain() {
         k.bytes(bytes);
         set(&mut k, 0, 0x20_1000, 10);
         let mut bus = fifo(0);
-        k.engine.run(&mut k.cpu, &k.ram, &mut bus, 1);
+        k.engine.run(&mut k.cpu, &mut k.ram, &mut bus, 1);
         assert_eq!(k.led(), Led::To(14, Some(2)));
         assert_eq!(bus.next, 0);
         assert_eq!(counts(&k), [0, 0x20_1000, 10]);
@@ -249,7 +249,7 @@ fn the_claims_of_a_bus_are_checked() {
         let mut bus = Fifo { claims: Some(claims), ..fifo(0) };
         k.bytes(&[0xF3, 0x6C, 0xF4]);
         set(&mut k, 0, 0x20_0000, 10);
-        assert_eq!(k.engine.run(&mut k.cpu, &k.ram, &mut bus, 100), Stop::Halted);
+        assert_eq!(k.engine.run(&mut k.cpu, &mut k.ram, &mut bus, 100), Stop::Halted);
         assert_eq!(counts(&k), [0, 0x20_000A, 0]);
         assert_eq!(k.get8(0x20_000A), 0);
     }

@@ -1,19 +1,18 @@
 //! The test kit: a processor in flat RAM with descriptor tables, task states and a handler for every vector, put
 //! into any mode and run for one instruction.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Memory};
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::flat::{self, FlatBus};
+use idem86_cpu::flat::FlatBus;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::descriptor::Descriptor;
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{AccessRights, SegReg, Segment, TableRegister};
-use std::cell::Cell;
 
 /// Bytes of RAM.
 pub const RAM: usize = 4 << 20;
@@ -134,7 +133,7 @@ pub enum Led {
 /// The machine under test.
 pub struct Kit {
     pub cpu: Cpu,
-    pub ram: Vec<Cell<u8>>,
+    pub ram: Memory,
     pub bus: FlatBus,
     pub engine: Engine,
 }
@@ -146,7 +145,7 @@ pub fn has_error_code(vector: u8) -> bool {
 
 impl Kit {
     fn empty() -> Kit {
-        Kit { cpu: Cpu::new(), ram: flat::ram(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() }
+        Kit { cpu: Cpu::new(), ram: Memory::new(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() }
     }
 
     /// Real mode, CS:IP at `place::CODE`, data segments 0, stack below `place::STACKS[0]`. Every vector leads to its
@@ -273,7 +272,7 @@ impl Kit {
     }
 
     pub fn get8(&self, at: u32) -> u8 {
-        self.ram[at as usize].get()
+        self.ram[at as usize]
     }
     pub fn get16(&self, at: u32) -> u16 {
         u16::from_le_bytes([self.get8(at), self.get8(at + 1)])
@@ -297,7 +296,7 @@ impl Kit {
         self.put(at, &v.to_le_bytes());
     }
     pub fn put(&mut self, at: u32, bytes: &[u8]) {
-        flat::load(&self.ram, at as usize, bytes);
+        self.ram[at as usize..][..bytes.len()].copy_from_slice(bytes);
         self.cpu.ram_written(at as u64, bytes.len() as u64);
     }
 
@@ -338,7 +337,7 @@ impl Kit {
 
     /// Runs as [`Cpu::run`] does.
     pub fn run(&mut self, budget: Work) -> Stop {
-        self.engine.run(&mut self.cpu, &self.ram, &mut self.bus, budget)
+        self.engine.run(&mut self.cpu, &mut self.ram, &mut self.bus, budget)
     }
 
     /// Executes one instruction or delivers one event.

@@ -3,8 +3,9 @@
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Options, Translator, Windows};
+use idem86_translator::{Options, Ram, Translator, Windows};
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 
 /// The variable that names the way.
 pub const WAY: &str = "IDEM86_TRANSLATOR_WAY";
@@ -12,15 +13,17 @@ pub const WAY: &str = "IDEM86_TRANSLATOR_WAY";
 /// Bytes of an arena of which each region holds a unit or two.
 const TINY: usize = 0;
 
-/// The ways to translate that are tested. All do so at first sight.
-pub const WAYS: [(&str, Options); 4] = [
-    ("single", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 1, windows: Windows::Never }),
-    ("linked", Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32, windows: Windows::Never }),
-    (
-        "unlinked",
-        Options { threshold: 0, chaining: false, arena: 1 << 20, unit: 32, windows: Windows::Never },
-    ),
-    ("evicting", Options { threshold: 0, chaining: true, arena: TINY, unit: 3, windows: Windows::Never }),
+/// Translation at first sight, through shadow tables.
+const TABLES: Options =
+    Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32, windows: Windows::Never };
+
+/// The ways to translate that are tested.
+pub const WAYS: [(&str, Options); 5] = [
+    ("single", Options { unit: 1, ..TABLES }),
+    ("single in windows", Options { unit: 1, windows: Windows::AtOnce, ..TABLES }),
+    ("linked", TABLES),
+    ("in windows, unlinked", Options { chaining: false, windows: Windows::AtOnce, ..TABLES }),
+    ("evicting", Options { arena: TINY, unit: 3, ..TABLES }),
 ];
 
 fn options() -> Options {
@@ -47,12 +50,51 @@ impl Engine {
     }
 
     /// See [`Cpu::run`].
-    pub fn run(&mut self, cpu: &mut Cpu, ram: &[Cell<u8>], bus: &mut dyn Bus, budget: Work) -> Stop {
-        if self.interprets {
-            return cpu.run(ram, bus, budget);
+    pub fn run(&mut self, cpu: &mut Cpu, ram: &mut Memory, bus: &mut dyn Bus, budget: Work) -> Stop {
+        let object = &ram.0;
+        let translator = (!self.interprets).then(|| {
+            self.translator.get_or_insert_with(|| {
+                let mut translator = Translator::new(options()).expect("the host can run translated code");
+                translator.attach(object);
+                Box::new(translator)
+            })
+        });
+        let cells = Cell::from_mut(&mut **ram).as_slice_of_cells();
+        match translator {
+            Some(translator) => cpu.run_with(translator.as_mut(), cells, bus, budget),
+            None => cpu.run(cells, bus, budget),
         }
-        let new = || Box::new(Translator::new(options()).expect("the host can run translated code"));
-        let translator = self.translator.get_or_insert_with(new);
-        cpu.run_with(translator.as_mut(), ram, bus, budget)
+    }
+}
+
+/// Guest RAM that can be shown in windows.
+#[derive(Debug)]
+pub struct Memory(Ram);
+
+impl Memory {
+    /// `bytes` bytes, all zero; rounded up to whole pages.
+    pub fn new(bytes: usize) -> Self {
+        Memory(Ram::new(bytes.next_multiple_of(4096)).expect("the host has memory"))
+    }
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        let mut copy = Memory::new(self.len());
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 }

@@ -8,10 +8,10 @@ mod modes;
 mod protection;
 mod widths;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Memory};
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::flat::{self, FlatBus};
+use idem86_cpu::flat::FlatBus;
 use idem86_cpu::run::Stop;
 use image::Case;
 use std::io::Read;
@@ -56,11 +56,11 @@ impl Bus for RomBus {
 
 /// What the interpreter prints.
 fn here(image: &[u8]) -> String {
-    let ram = flat::ram(RAM as usize + image.len());
-    flat::load(&ram, RAM as usize, image);
+    let mut ram = Memory::new(RAM as usize + image.len());
+    ram[RAM as usize..][..image.len()].copy_from_slice(image);
     let mut bus = RomBus(FlatBus::new(RAM as usize));
     let mut cpu = Cpu::new();
-    let stop = Engine::under_test().run(&mut cpu, &ram, &mut bus, WORK);
+    let stop = Engine::under_test().run(&mut cpu, &mut ram, &mut bus, WORK);
     let output = String::from_utf8_lossy(&bus.0.output).into_owned();
     assert_eq!((stop, bus.0.exit), (Stop::Pause, Some(0)), "the image did not end; it printed:\n{output}");
     output
