@@ -7,6 +7,8 @@ pub(crate) mod bda;
 mod boot;
 mod call;
 pub(crate) mod hardware;
+#[cfg(test)]
+mod hostile;
 mod int13;
 mod int15;
 mod keyboard;

@@ -26,7 +26,8 @@ macro_rules! traps {
         pub(crate) enum Trap { $($(#[$doc])* $name,)* }
 
         impl Trap {
-            const ALL: &[Trap] = &[$(Trap::$name,)*];
+            /// All of them.
+            pub(super) const ALL: &[Trap] = &[$(Trap::$name,)*];
         }
     };
 }
