@@ -10,3 +10,4 @@ mod lockstep;
 mod memtest;
 mod multiboot;
 mod support;
+mod tables;
