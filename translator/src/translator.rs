@@ -335,10 +335,12 @@ impl<'a> Session<'a, '_> {
 
     /// The access of a site took the slow path: makes that unnecessary for the next one.
     fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
-        let ram = self.biu.ram.as_ptr() as u64;
+        let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
+        // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
         let page = u32::try_from(context.linear)
             .ok()
-            .and_then(|linear| Some((linear, self.cpu.direct_page(u64::from(linear))?)));
+            .and_then(|linear| Some((linear, self.cpu.direct_page(u64::from(linear))?)))
+            .filter(|(_, page)| page.ram.checked_add(0x1000).is_some_and(|end| end <= size));
         if let Some((linear, page)) = page {
             self.shadow.fill(self.key.user, linear, page, ram);
         }

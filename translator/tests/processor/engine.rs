@@ -3,7 +3,7 @@
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Options, Ram, Translator, Windows};
+use idem86_translator::{Counters, Options, Ram, Translator, Windows};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
@@ -34,27 +34,38 @@ fn options() -> Options {
 /// An engine for one processor; it is made when it is first used.
 #[derive(Debug)]
 pub struct Engine {
-    interprets: bool,
+    /// How to translate; without, the interpreter runs.
+    options: Option<Options>,
     translator: Option<Box<Translator>>,
 }
 
 impl Engine {
     /// The engine under test.
     pub fn under_test() -> Self {
-        Engine { interprets: false, translator: None }
+        Engine::translator(options())
+    }
+
+    /// The translator in some way.
+    pub fn translator(options: Options) -> Self {
+        Engine { options: Some(options), translator: None }
     }
 
     /// The interpreter.
     pub fn interpreter() -> Self {
-        Engine { interprets: true, translator: None }
+        Engine { options: None, translator: None }
+    }
+
+    /// What the translator did, if it was used.
+    pub fn counters(&self) -> Option<Counters> {
+        self.translator.as_ref().map(|translator| translator.counters())
     }
 
     /// See [`Cpu::run`].
     pub fn run(&mut self, cpu: &mut Cpu, ram: &mut Memory, bus: &mut dyn Bus, budget: Work) -> Stop {
         let object = &ram.0;
-        let translator = (!self.interprets).then(|| {
+        let translator = self.options.map(|options| {
             self.translator.get_or_insert_with(|| {
-                let mut translator = Translator::new(options()).expect("the host can run translated code");
+                let mut translator = Translator::new(options).expect("the host can run translated code");
                 translator.attach(object);
                 Box::new(translator)
             })
