@@ -114,11 +114,11 @@ impl Cpu {
         }
     }
 
-    /// How the page of `linear` can be accessed with the privilege of the current code, as far as it was translated
-    /// before.
-    pub fn direct_page(&self, linear: u64) -> Option<DirectPage> {
+    /// How the page of `linear` can be accessed with the privilege of `view`, as far as it was translated before. After
+    /// a fault the current code's privilege is the handler's.
+    pub fn direct_page(&self, view: View, linear: u64) -> Option<DirectPage> {
         let page = linear & 0xFFFF_F000;
-        let e = self.tlb.entry(self.view, page);
+        let e = self.tlb.entry(view, page);
         let (read, write) = (e.read == page, e.write == page);
         (read || write).then(|| DirectPage { ram: e.ram, read, write, global: e.is_global() })
     }

@@ -52,6 +52,11 @@ impl ModeKey {
         self.flat & 1 << segment as u8 != 0
     }
 
+    /// The privilege of its accesses.
+    pub fn view(self) -> View {
+        if self.user { View::User } else { View::Supervisor }
+    }
+
     /// 32 or 16.
     pub fn code_size(self) -> u32 {
         if self.code32 { 32 } else { 16 }

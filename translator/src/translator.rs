@@ -339,7 +339,7 @@ impl<'a> Session<'a, '_> {
         // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
         let page = u32::try_from(context.linear)
             .ok()
-            .and_then(|linear| Some((linear, self.cpu.direct_page(u64::from(linear))?)))
+            .and_then(|linear| Some((linear, self.cpu.direct_page(self.key.view(), u64::from(linear))?)))
             .filter(|(_, page)| page.ram.checked_add(0x1000).is_some_and(|end| end <= size));
         if let Some((linear, page)) = page {
             self.shadow.fill(self.key.user, linear, page, ram);
