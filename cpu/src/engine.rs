@@ -10,6 +10,8 @@ use crate::decode::insn::Insn;
 use crate::mmu::Access;
 use crate::mmu::tlb::{Change, View};
 use crate::run::Stop;
+use crate::state::control::dr7;
+use crate::state::eflags::bit;
 use std::cell::Cell;
 
 /// An engine; see the module's description.
@@ -80,6 +82,30 @@ impl Cpu {
     #[inline]
     pub fn needs_attention(&self) -> bool {
         self.attention
+    }
+
+    /// Whether an interrupt waits for IF, or an NMI for its turn.
+    #[inline]
+    pub fn interrupt_waits(&self) -> bool {
+        self.pins.intr || self.nmi_pending
+    }
+
+    /// Whether the run loop has nothing to do before the next instruction; then its attention is no longer asked for.
+    #[inline]
+    pub fn settle(&mut self) -> bool {
+        if !self.attention {
+            return true;
+        }
+        let stops =
+            self.pins.reset || self.pins.pause || self.shutdown || self.halted || self.code.is_dirty();
+        let events = self.pending_debug != 0
+            || self.nmi_pending && !self.nmi_blocked
+            || self.pins.intr && self.eflags.has(bit::IF);
+        let steps = self.interrupt_shadow
+            || self.eflags.system() & (bit::TF | bit::RF) != 0
+            || self.dr7 & dr7::ANY_ENABLED != 0;
+        self.attention = stops || events || steps;
+        !self.attention
     }
 
     /// Executes `insn` of a block that begins at EIP `block_ip` as the interpreter does, faults included. Gives

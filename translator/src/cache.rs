@@ -6,6 +6,7 @@
 use crate::discover::discover;
 use crate::emit::stubs::{self, Stubs};
 use crate::host::arena::CodeArena;
+use crate::host::take_faults;
 use crate::key::ModeKey;
 use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
 use crate::options::UNIT_MAX;
@@ -93,6 +94,8 @@ pub struct Cache {
     pub stubs: Stubs,
     /// What it did.
     pub counters: CacheCounters,
+    /// Exceptions of the host come back.
+    traps: bool,
     /// Instructions in a unit, at most.
     unit_max: usize,
     /// The units, by number; dead ones stay until their region is emptied.
@@ -122,6 +125,7 @@ impl Cache {
             arena,
             stubs,
             counters: CacheCounters::default(),
+            traps: take_faults().is_ok(),
             unit_max: unit.clamp(1, UNIT_MAX),
             units: Vec::new(),
             spaces: Vec::new(),
@@ -173,8 +177,10 @@ impl Cache {
         self.make_room();
         let id = self.free.pop().unwrap_or(self.units.len() as u32);
         let at = self.cursor as u32;
-        let Lowered { code, entry, links, sites } =
-            lower(&guest, Frame { unit: id, at, eip, key, stubs: self.stubs, avoids_window });
+        let Lowered { code, entry, links, sites } = lower(
+            &guest,
+            Frame { unit: id, at, eip, key, stubs: self.stubs, traps: self.traps, avoids_window },
+        );
         assert!(code.len() <= UNIT_BYTES, "a unit of {} bytes", code.len());
         self.arena.write(at, &code);
         self.cursor = (self.cursor + code.len()).next_multiple_of(16);

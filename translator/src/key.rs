@@ -2,6 +2,7 @@
 
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::mmu::tlb::View;
+use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::segment::{Bounds, SegReg, Segment};
 
 /// Everything but the code's bytes and its EIP that decides how it is translated.
@@ -13,9 +14,15 @@ pub struct ModeKey {
     pub stack32: bool,
     /// CPL 3.
     pub user: bool,
+    /// Virtual-8086 mode.
+    pub v8086: bool,
+    /// CLI and STI change IF.
+    pub interrupts: bool,
+    /// DF: string instructions count down.
+    pub down: bool,
     /// Memory is accessed through the window of the view.
     pub window: bool,
-    /// The segments, one bit each by number, through which all 4 GiB can be read and written without relocation.
+    /// Those of ES, SS and DS, one bit each by number, through which all 4 GiB can be read and written without relocation.
     pub flat: u8,
     /// Base of CS.
     pub cs_base: u32,
@@ -32,7 +39,7 @@ impl ModeKey {
             View::UserAligned => return None,
         };
         let cs = &cpu.seg[SegReg::Cs as usize];
-        let flat = SegReg::ALL
+        let flat = [SegReg::Es, SegReg::Ss, SegReg::Ds]
             .iter()
             .filter(|s| is_flat(&cpu.seg[**s as usize]))
             .fold(0, |bits, s| bits | 1 << *s as u8);
@@ -40,6 +47,9 @@ impl ModeKey {
             code32: cs.access.big(),
             stack32: cpu.seg[SegReg::Ss as usize].access.big(),
             user,
+            v8086: cpu.v8086(),
+            interrupts: cpu.real_mode() || cpu.cpl <= cpu.eflags.iopl(),
+            down: cpu.eflags.has(bit::DF),
             window: false,
             flat,
             cs_base: cs.base as u32,

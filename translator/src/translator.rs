@@ -13,6 +13,7 @@ use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::{DirectPage, Engine};
 use idem86_cpu::mmu::tlb::Change;
+use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{Bounds, SegReg};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,6 +39,8 @@ pub struct Counters {
     pub cache: CacheCounters,
     /// Entries into translated code.
     pub entries: u64,
+    /// Callouts that went on elsewhere without leaving.
+    pub redirects: u64,
     /// Callouts of instructions that always take that way.
     pub callouts: u64,
     /// Accesses that took the slow path.
@@ -64,6 +67,7 @@ impl fmt::Display for Counters {
             ("  evicted", evicted),
             ("entries", self.entries),
             ("callouts", self.callouts),
+            ("redirects", self.redirects),
             ("slow accesses", self.slow),
             ("shadow fills", self.fills),
             ("mapping changes", self.changes),
@@ -84,6 +88,12 @@ const STABLE: Work = 30_000_000;
 const FAULTS_MAX: u32 = 4096;
 /// Work for which a fault is forgiven: the time of some faults.
 const FORGIVING: Work = 20_000;
+/// Faults that a window may take after it was opened, to show a working set.
+const FAULTS_FREE: u64 = 2048;
+/// Work that must be done for each fault, on average, for a window to be worth it: about ten times what a fault costs.
+const FAULT_WORTH: u64 = 40_000;
+/// Doublings of the time that a view must be stable.
+const IMPATIENCE_MAX: u32 = 8;
 /// Instructions whose faults are counted, at most.
 const FAULTS_KEPT: usize = 1 << 16;
 
@@ -179,6 +189,10 @@ struct Views {
     windows: [Option<WindowView>; 2],
     /// The work at which each view last lost its translations.
     stable_since: [Work; 2],
+    /// What each open window has cost: the work at which it was opened, and faults since.
+    cost: [(Work, u64); 2],
+    /// How often windows were closed because they cost too much; each time they must wait twice as long.
+    impatience: [u32; 2],
     /// Instructions, by their offset in RAM, that do better without a window.
     avoid: HashSet<u64>,
     /// How often instructions faulted lately, and when the last time.
@@ -186,6 +200,13 @@ struct Views {
 }
 
 impl Views {
+    /// The mode of `cpu`, with a window if its view has one.
+    fn mode(&self, cpu: &Cpu) -> Option<ModeKey> {
+        let key = ModeKey::of(cpu)?;
+        let window = self.windows[usize::from(key.user)].as_ref().is_some_and(|w| w.open);
+        Some(ModeKey { window, ..key })
+    }
+
     /// Follows `change`. Gives whether a window was lost on the way: the host did not do as it must.
     fn change(&mut self, change: Change, now: Work) -> bool {
         let mut lost = false;
@@ -218,6 +239,22 @@ impl Views {
         lost
     }
 
+    /// The window of a view faulted at `now`: closes it if that happens too often. Gives whether it did.
+    fn charge(&mut self, user: usize, now: Work) -> bool {
+        let (since, faults) = &mut self.cost[user];
+        *faults += 1;
+        let worth = *faults <= FAULTS_FREE || *faults * FAULT_WORTH <= now.wrapping_sub(*since);
+        if worth {
+            return false;
+        }
+        self.impatience[user] = (self.impatience[user] + 1).min(IMPATIENCE_MAX);
+        self.stable_since[user] = now;
+        if !self.windows[user].as_mut().is_none_or(WindowView::close) {
+            self.windows[user] = None;
+        }
+        true
+    }
+
     /// The instruction at offset `ram` faulted at `now`. Gives whether it shall not use the window any longer.
     fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
         if self.faults.len() >= FAULTS_KEPT {
@@ -227,7 +264,12 @@ impl Views {
         let forgiven = now.wrapping_sub(*at) / FORGIVING;
         *level = u64::from(*level).saturating_sub(forgiven) as u32 + if shown { 1 } else { FAULTS_MAX / 4 };
         *at = now;
-        *level > FAULTS_MAX && self.avoid.insert(ram)
+        let too_often = *level > FAULTS_MAX;
+        if too_often {
+            self.avoid.insert(ram);
+        }
+        // Other units with the instruction may not know it yet.
+        too_often || self.avoid.contains(&ram)
     }
 }
 
@@ -273,6 +315,10 @@ fn load(cpu: &Cpu, context: &mut Context) {
     }
     let flags = cpu.eflags.arithmetic();
     context.flags = u64::from((flags & 0xD5) << 8 | flags >> 11 & 1);
+    let system = cpu.eflags.system();
+    context.system = u64::from(system & !bit::IF);
+    context.interrupts = u64::from(system & bit::IF != 0);
+    context.quiet = u64::from(!cpu.interrupt_waits());
     let left = cpu.budget_left().min(BUDGET_MAX);
     context.budget = BUDGET_BIAS + left;
     context.end = cpu.work() + left;
@@ -295,6 +341,7 @@ fn store(context: &Context, cpu: &mut Cpu, skipped: Work) {
         cpu.gpr.set::<u32>(r, value as u32);
     }
     cpu.eflags.set_arithmetic((context.flags >> 8) as u32 & 0xD5 | (context.flags as u32 & 1) << 11);
+    cpu.eflags.replace_system(context.system as u32 | if context.interrupts != 0 { bit::IF } else { 0 });
     // The bias makes the difference of overdrawn budgets come out right.
     let left = context.budget.wrapping_sub(BUDGET_BIAS).wrapping_add(skipped);
     cpu.set_work(context.end.wrapping_sub(left));
@@ -314,6 +361,8 @@ struct Session<'a, 'b> {
     base: u64,
     /// A unit that is to be translated anew.
     outdated: Option<u32>,
+    /// The window was closed: its code is not to be gone on with.
+    closed: bool,
 }
 
 impl<'a> Session<'a, '_> {
@@ -328,8 +377,9 @@ impl<'a> Session<'a, '_> {
         let (_, id) = self.by_code.range(..=rip).next_back()?;
         let unit = self.units.get(*id as usize)?;
         let site = unit.sites.iter().find(|s| s.fault == Some(rip - unit.at))?;
-        let window = self.views.windows[usize::from(self.key.user)].as_ref()?;
-        context.linear = context.fault.address.wrapping_sub(window.base());
+        if let Some(window) = self.views.windows[usize::from(self.key.user)].as_ref() {
+            context.linear = context.fault.address.wrapping_sub(window.base());
+        }
         Some((*id, unit, *site))
     }
 
@@ -355,6 +405,10 @@ impl<'a> Session<'a, '_> {
         {
             shown = window.show(Run { page: linear >> 12, pages: 1, ram, writable: write, global });
         }
+        if self.views.charge(usize::from(self.key.user), self.cpu.work()) {
+            self.closed = true;
+            return;
+        }
         let insn = unit.insns[usize::from(site.insn)];
         let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
         if self.views.faulted(at, self.cpu.work(), shown) {
@@ -376,54 +430,78 @@ impl Callouts for Session<'_, '_> {
         let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            SiteKind::Always => self.counters.callouts += 1,
+            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap => self.counters.callouts += 1,
             SiteKind::Table | SiteKind::Window => self.learn(context, id, unit, site, fault),
         }
-        let stays = completed
-            && !moved
-            && self.outdated.is_none()
-            && self.cpu.rip == next
-            && !self.cpu.needs_attention()
-            && self.cpu.budget_left() >= left - 1;
-        if !stays {
+        if self.outdated.is_some() || !self.cpu.settle() {
             return None;
         }
-        if site.kind == SiteKind::Always {
-            if ModeKey::of(self.cpu).map(|key| ModeKey { window: self.key.window, ..key }) != Some(self.key) {
-                return None;
+        let resume = site
+            .resume
+            .filter(|_| completed && !moved && self.cpu.rip == next && self.cpu.budget_left() >= left - 1);
+        let Some(resume) = resume else { return self.redirect(context) };
+        if site.kind == SiteKind::Mode {
+            if self.views.mode(self.cpu) != Some(self.key) {
+                return self.redirect(context);
             }
             load_segments(self.cpu, context);
         }
-        let resume = site.resume?;
         load(self.cpu, context);
         context.budget -= left - 1;
         Some(self.base + u64::from(unit.at + resume))
     }
 }
 
+impl Session<'_, '_> {
+    /// Goes on at CS:EIP without leaving translated code, if its code is known.
+    fn redirect(&mut self, context: &mut Context) -> Option<u64> {
+        if self.cpu.budget_left() == 0 {
+            return None;
+        }
+        let key = self.views.mode(self.cpu)?;
+        let space = self.spaces.iter().find(|s| s.key == key)?;
+        let at = space.code(u32::try_from(self.cpu.rip).ok()?)?;
+        self.key = key;
+        self.counters.redirects += 1;
+        prepare(self.cpu, context, self.shadow, self.views, space);
+        Some(self.base + u64::from(at))
+    }
+}
+
+/// Fills the context for code of `space`.
+fn prepare(cpu: &Cpu, context: &mut Context, shadow: &Shadow, views: &Views, space: &Space) {
+    load(cpu, context);
+    load_segments(cpu, context);
+    let key = space.key;
+    context.tables = shadow.tables(key.user);
+    context.index_mask = INDEX_MASK;
+    let window = views.windows[usize::from(key.user)].as_ref().filter(|_| key.window);
+    context.memory = window.map_or(INDEX_MASK, WindowView::base);
+    context.eip_table = space.table_address();
+}
+
 impl Translator {
     /// The mode of `cpu`, with a window if its view has one or gets one now.
     fn mode(&mut self, cpu: &Cpu) -> Option<ModeKey> {
-        let key = ModeKey::of(cpu)?;
+        let key = self.views.mode(cpu)?;
         let user = usize::from(key.user);
-        let window = match self.views.windows[user].as_ref() {
-            Some(window) if window.open => true,
-            _ => match self.options.windows {
+        let window = key.window
+            || match self.options.windows {
                 Windows::Never => false,
-                Windows::AtOnce => self.promote(key.user),
+                Windows::AtOnce => self.promote(key.user, cpu.work()),
                 Windows::WhenHot => {
-                    cpu.work().wrapping_sub(self.views.stable_since[user]) > STABLE && {
+                    let stable = cpu.work().wrapping_sub(self.views.stable_since[user]);
+                    stable > STABLE << self.views.impatience[user] && {
                         self.views.stable_since[user] = cpu.work();
-                        self.promote(key.user)
+                        self.promote(key.user, cpu.work())
                     }
                 }
-            },
-        };
+            };
         Some(ModeKey { window, ..key })
     }
 
     /// Opens the window of a view and shows what its tables know.
-    fn promote(&mut self, user: bool) -> bool {
+    fn promote(&mut self, user: bool, now: Work) -> bool {
         let Some((ram, len, object)) = &self.attached else { return false };
         if self.ram != (*ram, *len) {
             return false;
@@ -434,6 +512,7 @@ impl Translator {
         }
         let Some(window) = slot else { return false };
         window.open = true;
+        self.views.cost[usize::from(user)] = (now, 0);
         self.counters.promotions += 1;
         for run in runs(self.shadow.entries(user, *ram as u64)) {
             if !window.show(run) {
@@ -456,7 +535,7 @@ impl Engine for Translator {
         let mut link = 0;
         loop {
             follow(cpu, &mut self.shadow, &mut self.views, &mut self.cache.spaces, &mut self.counters);
-            if cpu.needs_attention() || cpu.budget_left() == 0 {
+            if !cpu.settle() || cpu.budget_left() == 0 {
                 return progress;
             }
             let Some(key) = self.mode(cpu) else { return progress };
@@ -465,13 +544,7 @@ impl Engine for Translator {
             if link != 0 && self.options.chaining {
                 self.cache.link(link, at);
             }
-            load(cpu, &mut self.context);
-            load_segments(cpu, &mut self.context);
-            self.context.tables = self.shadow.tables(key.user);
-            self.context.index_mask = INDEX_MASK;
-            let window = self.views.windows[usize::from(key.user)].as_ref().filter(|_| key.window);
-            self.context.memory = window.map_or(INDEX_MASK, WindowView::base);
-            self.context.eip_table = self.cache.spaces[space as usize].table_address();
+            prepare(cpu, &mut self.context, &self.shadow, &self.views, &self.cache.spaces[space as usize]);
             self.counters.entries += 1;
             let before = cpu.work();
             let (exit, outdated) = {
@@ -490,6 +563,7 @@ impl Engine for Translator {
                     key,
                     base,
                     outdated: None,
+                    closed: false,
                 };
                 (enter(arena, stubs, at, context, &mut session), session.outdated)
             };

@@ -254,6 +254,12 @@ impl Eflags {
         self.system
     }
 
+    /// Replaces the system bits by those of `bits`.
+    #[inline(always)]
+    pub fn replace_system(&mut self, bits: u32) {
+        self.system = bits & bit::DEFINED & !bit::ARITHMETIC;
+    }
+
     /// Sets or clears the system bits of `mask`.
     #[inline(always)]
     pub fn set_system(&mut self, mask: u32, on: bool) {

@@ -48,6 +48,12 @@ pub const INDEX_MASK: i32 = field(std::mem::offset_of!(Context, index_mask));
 pub const EIP_TABLE: i32 = field(std::mem::offset_of!(Context, eip_table));
 /// [`Context::callout`].
 pub const CALLOUT: i32 = field(std::mem::offset_of!(Context, callout));
+/// [`Context::system`].
+pub const SYSTEM: i32 = field(std::mem::offset_of!(Context, system));
+/// [`Context::interrupts`].
+pub const INTERRUPTS: i32 = field(std::mem::offset_of!(Context, interrupts));
+/// [`Context::quiet`].
+pub const QUIET: i32 = field(std::mem::offset_of!(Context, quiet));
 /// [`Context::spill`].
 pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
 

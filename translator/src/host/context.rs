@@ -34,6 +34,12 @@ pub struct Context {
     pub index_mask: u64,
     /// The table that leads from EIP to code.
     pub eip_table: u64,
+    /// The bits of EFLAGS that are not arithmetic, without IF.
+    pub system: u64,
+    /// IF.
+    pub interrupts: u64,
+    /// 1 while no interrupt waits for IF, else 0.
+    pub quiet: u64,
     /// A value on its way between two accesses of one instruction.
     pub spill: u64,
     /// The function that callouts call.

@@ -1,7 +1,7 @@
 //! Identity translation: instructions that run as they are, with their operands where the host has them.
 
-use super::Lower;
 use super::memory::{AccessKind, HostOperand, MemoryAccess};
+use super::{Lower, SiteKind};
 use crate::emit::abi::host_register;
 use dynasmrt::dynasm;
 use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
@@ -10,7 +10,7 @@ use idem86_cpu::state::segment::SegReg;
 impl Lower<'_> {
     /// Lowers instruction `n` if it is one of those. `false` leaves everything as it was.
     pub(super) fn ident(&mut self, n: usize, i: &Instruction) -> bool {
-        if !is_innocuous(i) {
+        if !is_innocuous(i) || is_division(i) && !self.frame.traps {
             return false;
         }
         if i.mnemonic() == Mnemonic::Nop {
@@ -36,6 +36,12 @@ impl Lower<'_> {
         }
         if !has_memory(i) {
             // AH, BH, CH and DH have no encoding beside r14.
+            if !is_division(i) {
+                return self.encode(&host);
+            }
+            let site = self.new_site(n, SiteKind::Trap);
+            self.faults_here(site);
+            self.resume_behind(site);
             return self.encode(&host);
         }
         if high.is_some() && i.mnemonic() == Mnemonic::Cmpxchg {
@@ -71,6 +77,9 @@ impl Lower<'_> {
             None => {}
         };
         swap(self);
+        if is_division(i) {
+            self.faults_here(site);
+        }
         self.may_fault(operand, site);
         assert!(self.encode(&host), "it could be encoded with another operand");
         swap(self);
@@ -95,7 +104,7 @@ fn is_innocuous(i: &Instruction) -> bool {
         }
         Movzx | Movsx | Xchg | Xadd | Cmpxchg | Cmpxchg8b | Lea => true,
         Add | Adc | Sub | Sbb | Cmp | And | Or | Xor | Not | Neg | Inc | Dec | Test => true,
-        Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Imul | Mul | Bsf | Bsr => true,
+        Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Imul | Mul | Div | Idiv | Bsf | Bsr => true,
         Cbw | Cwde | Cwd | Cdq | Stc | Clc | Cmc | Lahf | Sahf | Nop => true,
         Cmova | Cmovae | Cmovb | Cmovbe | Cmove | Cmovg | Cmovge | Cmovl | Cmovle | Cmovne | Cmovno
         | Cmovnp | Cmovns | Cmovo | Cmovp | Cmovs => true,
@@ -103,6 +112,11 @@ fn is_innocuous(i: &Instruction) -> bool {
         | Seto | Setp | Sets => true,
         _ => false,
     }
+}
+
+/// Whether `i` raises #DE where the host does.
+fn is_division(i: &Instruction) -> bool {
+    matches!(i.mnemonic(), Mnemonic::Div | Mnemonic::Idiv)
 }
 
 /// `i` with an encoding that 64-bit mode has, or `None`.

@@ -64,7 +64,8 @@ impl HostOperand {
         i.set_memory_displ_size(u32::from(self.displacement != 0));
     }
 
-    fn operand(self) -> MemoryOperand {
+    /// For encoding.
+    pub fn operand(self) -> MemoryOperand {
         let size = u32::from(self.displacement != 0);
         MemoryOperand::new(
             self.base,
@@ -245,22 +246,28 @@ impl Lower<'_> {
         }
     }
 
-    /// Reads 2 or 4 bytes into `to`, zero-extended.
+    /// Reads 1, 2 or 4 bytes into `to`, zero-extended.
     pub(super) fn read(&mut self, to: Register, operand: HostOperand, size: u32, site: u32) {
         self.may_fault(operand, site);
-        let code = if size == 2 { Code::Movzx_r32_rm16 } else { Code::Mov_r32_rm32 };
+        let code = match size {
+            1 => Code::Movzx_r32_rm8,
+            2 => Code::Movzx_r32_rm16,
+            _ => Code::Mov_r32_rm32,
+        };
         let i = Instruction::with2(code, to, operand.operand()).expect("a valid operand");
         assert!(self.encode(&i), "MOV takes any operand");
     }
 
-    /// Writes the low 2 or 4 bytes of the register with number `from`.
+    /// Writes the low 1, 2 or 4 bytes of the register with number `from`: a byte only of EAX or r8 to r15.
     pub(super) fn write(&mut self, operand: HostOperand, from: u8, size: u32, site: u32) {
         self.may_fault(operand, site);
-        let (code, first) = match size {
-            2 => (Code::Mov_rm16_r16, Register::AX),
-            _ => (Code::Mov_rm32_r32, Register::EAX),
+        let (code, register) = match size {
+            1 if from == 0 => (Code::Mov_rm8_r8, Register::AL),
+            1 => (Code::Mov_rm8_r8, Register::R8L + u32::from(from - 8)),
+            2 => (Code::Mov_rm16_r16, Register::AX + u32::from(from)),
+            _ => (Code::Mov_rm32_r32, Register::EAX + u32::from(from)),
         };
-        let i = Instruction::with2(code, operand.operand(), first + u32::from(from)).expect("valid operands");
+        let i = Instruction::with2(code, operand.operand(), register).expect("valid operands");
         assert!(self.encode(&i), "MOV takes any operand");
     }
 

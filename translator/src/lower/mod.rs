@@ -5,16 +5,19 @@
 //! else becomes a callout: the interpreter executes the one instruction.
 
 mod branch;
+mod flags;
 mod ident;
 mod memory;
 mod stack;
+mod string;
 
 use crate::discover::GuestInsn;
 use crate::emit::stubs::Stubs;
 use crate::key::ModeKey;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
-use iced_x86::{Encoder, Instruction};
+use iced_x86::{Encoder, Instruction, Mnemonic};
+use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
 
 /// A direct branch that can be patched to lead to another unit.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +33,12 @@ pub struct Link {
 /// Why a site asks for the interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {
-    /// The instruction always takes this way.
-    Always,
+    /// The instruction takes this way, and changes nothing of the mode.
+    Plain,
+    /// The instruction takes this way, and may change the mode or segments.
+    Mode,
+    /// The instruction raised an exception on the host that is also the guest's.
+    Trap,
     /// An access that found no entry in the shadow tables.
     Table,
     /// An access that faulted in a window, or found no entry.
@@ -77,6 +84,8 @@ pub struct Frame<'a> {
     pub key: ModeKey,
     /// The stubs.
     pub stubs: Stubs,
+    /// Exceptions of the host that are the guest's too come back.
+    pub traps: bool,
     /// Whether the instruction at this offset has faulted too often in a window.
     pub avoids_window: &'a dyn Fn(u32) -> bool,
 }
@@ -111,8 +120,8 @@ struct Lower<'a> {
 }
 
 /// How far the chain of short branches may reach before it needs another hop; the longest piece of code that is
-/// emitted without looking is about 50 bytes.
-const HOP_REACH: usize = 70;
+/// emitted without looking is about 75 bytes.
+const HOP_REACH: usize = 40;
 
 /// Lowers the instructions `guest`.
 pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
@@ -204,7 +213,7 @@ impl Lower<'_> {
             self.pending.clear();
             return open;
         }
-        if !(self.stack(n, &i) || self.ident(n, &i)) {
+        if !(self.stack(n, &i) || self.ident(n, &i) || self.string(n, &i) || self.flag_control(n, &i)) {
             self.callout(n);
         }
         for site in std::mem::take(&mut self.pending) {
@@ -215,7 +224,11 @@ impl Lower<'_> {
 
     /// The interpreter executes instruction `n`.
     fn callout(&mut self, n: usize) {
-        let site = self.new_site(n, SiteKind::Always);
+        let i = &self.guest[n].instruction;
+        let changes = attrs::sensitivity(i) == Sensitivity::Sensitive
+            && !matches!(attrs::class(i), Some(Class::InputOutput));
+        let flags = matches!(i.mnemonic(), Mnemonic::Cld | Mnemonic::Std);
+        let site = self.new_site(n, if changes || flags { SiteKind::Mode } else { SiteKind::Plain });
         dynasm!(self.asm; .arch x64; mov r9d, site as i32);
         self.jump_to_stub(self.frame.stubs.callout);
         self.resume_here(site);
