@@ -27,6 +27,8 @@ mod translator;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "unsupported.rs"]
 mod translator;
+#[cfg(target_arch = "x86_64")]
+mod units;
 
 #[cfg(target_arch = "x86_64")]
 mod window;

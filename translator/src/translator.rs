@@ -1,6 +1,8 @@
 //! The engine: finds or makes the unit for CS:EIP, enters it, and serves its callouts.
 
 use crate::cache::{Cache, CacheCounters, Unit};
+use crate::emit::stubs::Stubs;
+use crate::host::arena::CodeArena;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, FAULT_SITE, enter};
 use crate::host::ram::Ram;
 use crate::key::ModeKey;
@@ -8,6 +10,7 @@ use crate::lower::{Site, SiteKind, UNIT_SHIFT};
 use crate::options::{Options, Windows};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
+use crate::units::{Last, Uses};
 use crate::window::{Run, WindowView, runs};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
@@ -357,6 +360,8 @@ struct Session<'a, 'b> {
     by_code: &'a BTreeMap<u32, u32>,
     spaces: &'a mut [Space],
     counters: &'a mut Counters,
+    arena: &'a CodeArena,
+    stubs: &'a Stubs,
     key: ModeKey,
     base: u64,
     /// A unit that is to be translated anew.
@@ -426,20 +431,30 @@ impl Callouts for Session<'_, '_> {
         let n = usize::from(site.insn);
         let (insn, left) = (unit.insns.get(n)?, (unit.insns.len() - n) as Work);
         let next = u64::from(unit.eip) + u64::from(insn.offset);
+        context.tell_last(self.cpu, site.last, &unit.insns, unit.eip);
+        if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
+            return Some(self.base + u64::from(unit.at + site.resume?));
+        }
+        let live = context.live();
+        context.take(site.uses, self.cpu, self.arena, self.stubs);
         store(context, self.cpu, left);
         let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));
+        if let Some(segment) = site.data {
+            context.hear_data(self.cpu, segment);
+        }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap => self.counters.callouts += 1,
+            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap | SiteKind::Live => {
+                self.counters.callouts += 1;
+            }
             SiteKind::Table | SiteKind::Window => self.learn(context, id, unit, site, fault),
         }
         if self.outdated.is_some() || !self.cpu.settle() {
             return None;
         }
-        let resume = site
-            .resume
-            .filter(|_| completed && !moved && self.cpu.rip == next && self.cpu.budget_left() >= left - 1);
-        let Some(resume) = resume else { return self.redirect(context) };
+        let stays = completed && !moved && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
+        let lives = context.give(live, self.cpu, self.arena, self.stubs) && site.kind != SiteKind::Live;
+        let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
         if site.kind == SiteKind::Mode {
             if self.views.mode(self.cpu) != Some(self.key) {
                 return self.redirect(context);
@@ -525,6 +540,27 @@ impl Translator {
 
 impl Engine for Translator {
     fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool {
+        let progress = self.stay(cpu, biu);
+        self.context.take(Uses { x87: true, simd: true }, cpu, &self.cache.arena, &self.cache.stubs);
+        progress
+    }
+
+    fn drop_code(&mut self, page: usize, lines: u64) {
+        self.cache.drop_lines(page, lines);
+    }
+
+    fn drop_all_code(&mut self) {
+        self.cache.drop_all();
+    }
+
+    fn code_on(&self, page: usize) -> Vec<(u64, u64)> {
+        self.cache.code_on(page)
+    }
+}
+
+impl Translator {
+    /// [`Engine::run`], but that x87, MMX and SSE state may be live at the end.
+    fn stay(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool {
         let lent = (biu.ram.as_ptr() as usize, biu.ram.len());
         if self.ram != lent {
             self.ram = lent;
@@ -538,6 +574,7 @@ impl Engine for Translator {
             if !cpu.settle() || cpu.budget_left() == 0 {
                 return progress;
             }
+            self.context.settle(cpu, &self.cache.arena, &self.cache.stubs);
             let Some(key) = self.mode(cpu) else { return progress };
             let Ok(space) = self.cache.space_of(key) else { return progress };
             let Some(at) = self.code(cpu, biu, space) else { return progress };
@@ -560,6 +597,8 @@ impl Engine for Translator {
                     by_code,
                     spaces,
                     counters,
+                    arena,
+                    stubs,
                     key,
                     base,
                     outdated: None,
@@ -572,6 +611,7 @@ impl Engine for Translator {
             }
             link = 0;
             if exit == Exit::Branch {
+                self.context.tell_last(cpu, Last::default(), &[], 0);
                 store(&self.context, cpu, 0);
                 cpu.rip = self.context.eip;
                 link = self.context.link as u32;
@@ -581,17 +621,5 @@ impl Engine for Translator {
             }
             progress = true;
         }
-    }
-
-    fn drop_code(&mut self, page: usize, lines: u64) {
-        self.cache.drop_lines(page, lines);
-    }
-
-    fn drop_all_code(&mut self) {
-        self.cache.drop_all();
-    }
-
-    fn code_on(&self, page: usize) -> Vec<(u64, u64)> {
-        self.cache.code_on(page)
     }
 }

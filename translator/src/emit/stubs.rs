@@ -19,6 +19,10 @@ pub struct Stubs {
     pub slow: u32,
     /// Where a fault of translated code leads.
     pub fault: u32,
+    /// `extern "sysv64" fn(image)`: FXSAVE, and the host's x87 unit is initialized.
+    pub save_x87: u32,
+    /// `extern "sysv64" fn(image)`: FXRSTOR. The XMM registers are the function's to change.
+    pub load_x87: u32,
     /// Where they end.
     pub end: u32,
 }
@@ -40,11 +44,28 @@ fn save(a: &mut VecAssembler<X64Relocation>) {
         ; seto al
         ; movzx eax, ax
         ; mov [r12 + FLAGS], rax
+        ; cmp DWORD [r12 + SIMD_LIVE], 0
+        ; je >integer
+        ; stmxcsr [r12 + MXCSR]
+        ; ldmxcsr [r12 + HOST_MXCSR]
     );
+    for n in 0..8 {
+        dynasm!(a; .arch x64; movaps [r12 + xmm(n)], Rx(n));
+    }
+    dynasm!(a; .arch x64; integer:);
 }
 
 fn load(a: &mut VecAssembler<X64Relocation>) {
     dynasm!(a; .arch x64
+        ; cmp DWORD [r12 + SIMD_LIVE], 0
+        ; je >integer
+        ; ldmxcsr [r12 + MXCSR]
+    );
+    for n in 0..8 {
+        dynasm!(a; .arch x64; movaps Rx(n), [r12 + xmm(n)]);
+    }
+    dynasm!(a; .arch x64
+        ; integer:
         ; mov r13, [r12 + TABLES]
         ; mov r15, [r12 + MEMORY]
         ; mov r14, [r12 + gpr(gpr::SP)]
@@ -133,6 +154,19 @@ pub fn assemble() -> (Vec<u8>, Stubs) {
     load(&mut a);
     dynasm!(a; .arch x64
         ; jmp r10
+        ; .align 16
+    );
+    stubs.save_x87 = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; fxsave [rdi]
+        ; fninit
+        ; ret
+        ; .align 16
+    );
+    stubs.load_x87 = a.offset().0 as u32;
+    dynasm!(a; .arch x64
+        ; fxrstor [rdi]
+        ; ret
         ; .align 64
     );
     stubs.end = a.offset().0 as u32;

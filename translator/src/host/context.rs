@@ -1,6 +1,7 @@
 //! The door between Rust and translated code: the context that both see, and the way in and out.
 
 use super::arena::CodeArena;
+use super::units::Units;
 use super::{FaultGuard, guarded};
 use crate::emit::stubs::Stubs;
 use std::any::Any;
@@ -56,6 +57,8 @@ pub struct Context {
     pub seg_read: [u64; 6],
     /// What may be written through them.
     pub seg_write: [u64; 6],
+    /// The registers of the x87, MMX and SSE units.
+    pub units: Units,
 }
 
 /// A fault of translated code on the host.
@@ -124,7 +127,7 @@ extern "sysv64" fn callout(context: *mut Context, site: u32) -> u64 {
 ///
 /// Code in the arena was put there by this crate's emitter, which keeps these rules: it changes no memory but the
 /// context, the host's stack below its entry, and what the tables in the context lead to; it leaves by the entry
-/// stub's exit with the host's registers restored; its stubs are `stubs`.
+/// stub's exit with the host's registers restored, but for those of the x87 unit (see [`Units`]); its stubs are `stubs`.
 pub fn enter(
     arena: &CodeArena,
     stubs: &Stubs,
@@ -139,15 +142,18 @@ pub fn enter(
     let stub = std::ptr::with_exposed_provenance::<()>((arena.base() + u64::from(stubs.enter)) as usize);
     // SAFETY: the entry stub of the arena has this signature; see the rules above.
     let stub: extern "sysv64" fn(*mut Context, u64) -> u64 = unsafe { std::mem::transmute(stub) };
-    let context = &raw mut *context;
+    let shared = &raw mut *context;
     let guard = FaultGuard {
         start: arena.base(),
         size: arena.size() as u64,
         landing: arena.base() + u64::from(stubs.fault),
-        context,
+        context: shared,
     };
-    let left = guarded(guard, || stub(context, arena.base() + u64::from(offset)));
+    let left = guarded(guard, || stub(shared, arena.base() + u64::from(offset)));
     if let Some(panic) = passage.panic {
+        if context.units.x87_live != 0 {
+            context.save_x87(arena, stubs);
+        }
         resume_unwind(panic);
     }
     if left == 0 { Exit::Branch } else { Exit::Callout }

@@ -12,6 +12,8 @@ pub mod ram;
 pub mod ram;
 #[cfg(target_arch = "x86_64")]
 pub mod sparse;
+#[cfg(target_arch = "x86_64")]
+pub mod units;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "other.rs")]

@@ -13,19 +13,11 @@ impl Lower<'_> {
         if !is_innocuous(i) || is_division(i) && !self.frame.traps {
             return false;
         }
-        if i.mnemonic() == Mnemonic::Nop {
+        if is_hint(i) {
             return true;
         }
         let Some(mut host) = in_64_bit_mode(i) else { return false };
-        host.set_has_lock_prefix(false);
-        // The guest ignores these; a newer host takes them for TZCNT, LZCNT or lock elision.
-        host.set_has_rep_prefix(false);
-        host.set_has_repne_prefix(false);
-        for op in 0..host.op_count() {
-            if host.op_kind(op) == OpKind::Register {
-                host.set_op_register(op, host_register(host.op_register(op)));
-            }
-        }
+        place_registers(&mut host);
         let high = high_byte(i);
         if i.mnemonic() == Mnemonic::Lea {
             self.effective_address(i);
@@ -59,9 +51,7 @@ impl Lower<'_> {
         }
         // Whether it can be encoded must be known before anything is emitted.
         HostOperand::PROBE.put(&mut host);
-        let encodes = self.encoder.encode(&host, 0).is_ok();
-        let _ = self.encoder.take_buffer();
-        if !encodes {
+        if self.try_encode(&host).is_none() {
             return false;
         }
         // A fault must find AH where it belongs.
@@ -88,6 +78,25 @@ impl Lower<'_> {
     }
 }
 
+/// Lets `host` name the host's registers, and have no prefixes that order or repeat: where the guest ignores them, a
+/// newer host may take them for TZCNT, LZCNT or lock elision.
+pub(super) fn place_registers(host: &mut Instruction) {
+    host.set_has_lock_prefix(false);
+    host.set_has_rep_prefix(false);
+    host.set_has_repne_prefix(false);
+    for op in 0..host.op_count() {
+        if host.op_kind(op) == OpKind::Register {
+            host.set_op_register(op, host_register(host.op_register(op)));
+        }
+    }
+}
+
+/// Whether `i` does nothing: there are no caches, and one processor sees memory in order.
+fn is_hint(i: &Instruction) -> bool {
+    use Mnemonic::*;
+    matches!(i.mnemonic(), Nop | Pause | Reservednop | Lfence | Mfence | Sfence)
+}
+
 /// Whether `i` does the same in 64-bit user mode as in the guest, given that its memory operand is translated.
 fn is_innocuous(i: &Instruction) -> bool {
     use Mnemonic::*;
@@ -102,15 +111,15 @@ fn is_innocuous(i: &Instruction) -> bool {
             i.op0_kind() == OpKind::Memory && i.memory_size().size() == 4
                 || i.op0_kind() == OpKind::Register && i.op0_register().size() == 4
         }
-        Movzx | Movsx | Xchg | Xadd | Cmpxchg | Cmpxchg8b | Lea => true,
+        Movnti | Movzx | Movsx | Xchg | Xadd | Cmpxchg | Cmpxchg8b | Lea => true,
         Add | Adc | Sub | Sbb | Cmp | And | Or | Xor | Not | Neg | Inc | Dec | Test => true,
         Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Imul | Mul | Div | Idiv | Bsf | Bsr => true,
-        Cbw | Cwde | Cwd | Cdq | Stc | Clc | Cmc | Lahf | Sahf | Nop => true,
+        Cbw | Cwde | Cwd | Cdq | Stc | Clc | Cmc | Lahf | Sahf => true,
         Cmova | Cmovae | Cmovb | Cmovbe | Cmove | Cmovg | Cmovge | Cmovl | Cmovle | Cmovne | Cmovno
         | Cmovnp | Cmovns | Cmovo | Cmovp | Cmovs => true,
         Seta | Setae | Setb | Setbe | Sete | Setg | Setge | Setl | Setle | Setne | Setno | Setnp | Setns
         | Seto | Setp | Sets => true,
-        _ => false,
+        _ => is_hint(i),
     }
 }
 
@@ -139,7 +148,7 @@ fn in_64_bit_mode(i: &Instruction) -> Option<Instruction> {
     code.op_code().mode64().then_some(host)
 }
 
-fn has_memory(i: &Instruction) -> bool {
+pub(super) fn has_memory(i: &Instruction) -> bool {
     (0..i.op_count()).any(|op| i.op_kind(op) == OpKind::Memory)
 }
 
@@ -152,7 +161,7 @@ fn high_byte(i: &Instruction) -> Option<Register> {
 }
 
 /// What `i` does with its memory operand.
-fn access_kind(i: &Instruction) -> Option<AccessKind> {
+pub(super) fn access_kind(i: &Instruction) -> Option<AccessKind> {
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(i);
     match info.used_memory() {

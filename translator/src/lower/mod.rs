@@ -1,8 +1,9 @@
 //! Lowering: from the instructions of a translation unit to host code.
 //!
 //! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
-//! tables ([`memory`]); branches are linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything
-//! else becomes a callout: the interpreter executes the one instruction.
+//! tables ([`memory`]); x87, MMX and SSE instructions find their registers in the host's ([`units`]); branches are
+//! linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout: the
+//! interpreter executes the one instruction.
 
 mod branch;
 mod flags;
@@ -10,14 +11,17 @@ mod ident;
 mod memory;
 mod stack;
 mod string;
+mod units;
 
 use crate::discover::GuestInsn;
 use crate::emit::stubs::Stubs;
 use crate::key::ModeKey;
+use crate::units::{Last, Uses};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
-use iced_x86::{Encoder, Instruction, Mnemonic};
+use iced_x86::{Encoder, FlowControl, Instruction, Mnemonic};
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
+use idem86_cpu::state::segment::SegReg;
 
 /// A direct branch that can be patched to lead to another unit.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,8 @@ pub enum SiteKind {
     Table,
     /// An access that faulted in a window, or found no entry.
     Window,
+    /// What the instruction uses is not live: it is made so, or the unit is left behind the instruction.
+    Live,
 }
 
 /// A place where translated code may ask for the interpreter.
@@ -56,6 +62,12 @@ pub struct Site {
     pub fault: Option<u32>,
     /// Offset in the unit's code of what follows; `None` if the unit is left in any case.
     pub resume: Option<u32>,
+    /// What the instruction uses.
+    pub uses: Uses,
+    /// The segment of its memory operand, if it is a numeric instruction.
+    pub data: Option<SegReg>,
+    /// What the unit has done before the instruction.
+    pub last: Last,
 }
 
 /// Host code for a translation unit.
@@ -117,6 +129,12 @@ struct Lower<'a> {
     sites: Vec<Site>,
     /// Sites to be resumed behind the instruction that is lowered.
     pending: Vec<u32>,
+    /// What the present instruction uses.
+    uses: Uses,
+    /// What is known to be live.
+    live: Uses,
+    /// What the instructions so far have done, unless they told.
+    last: Last,
 }
 
 /// How far the chain of short branches may reach before it needs another hop; the longest piece of code that is
@@ -136,6 +154,9 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
         links: Vec::new(),
         sites: Vec::new(),
         pending: Vec::new(),
+        uses: Uses::default(),
+        live: Uses::default(),
+        last: Last::default(),
     };
     let entry = l.prologue();
     let mut open = true;
@@ -144,6 +165,7 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
         open = l.instruction(n);
     }
     if open {
+        l.leave_last();
         let next = guest.last().map_or(0, GuestInsn::end);
         l.leave_to(frame.eip.wrapping_add(next));
     }
@@ -208,13 +230,23 @@ impl Lower<'_> {
     /// Lowers instruction `n`. Gives whether the one behind it can be reached.
     fn instruction(&mut self, n: usize) -> bool {
         let i = self.guest[n].instruction;
+        self.uses = Uses::of(&i);
+        if i.flow_control() != FlowControl::Next {
+            self.leave_last();
+        }
         if let Some(open) = self.branch(n, &i) {
             // Wherever it leads, the unit is left.
             self.pending.clear();
             return open;
         }
-        if !(self.stack(n, &i) || self.ident(n, &i) || self.string(n, &i) || self.flag_control(n, &i)) {
+        let lowered = self.stack(n, &i)
+            || self.ident(n, &i)
+            || self.string(n, &i)
+            || self.flag_control(n, &i)
+            || self.unit(n, &i);
+        if !lowered {
             self.callout(n);
+            self.note_last(n, &i);
         }
         for site in std::mem::take(&mut self.pending) {
             self.resume_here(site);
@@ -236,7 +268,15 @@ impl Lower<'_> {
 
     /// A site of instruction `n`, to be completed by [`Lower::resume_here`].
     fn new_site(&mut self, n: usize, kind: SiteKind) -> u32 {
-        self.sites.push(Site { insn: n as u8, kind, fault: None, resume: None });
+        self.sites.push(Site {
+            insn: n as u8,
+            kind,
+            fault: None,
+            resume: None,
+            uses: self.uses,
+            data: self.uses.x87.then(|| units::data_segment(&self.guest[n].instruction)).flatten(),
+            last: self.last,
+        });
         self.frame.unit << UNIT_SHIFT | (self.sites.len() - 1) as u32
     }
 
@@ -278,13 +318,16 @@ impl Lower<'_> {
 
     /// Encodes a host instruction. `false` if there is no such encoding.
     fn encode(&mut self, i: &Instruction) -> bool {
-        if self.encoder.encode(i, 0).is_err() {
-            let _ = self.encoder.take_buffer();
-            return false;
-        }
+        let bytes = self.try_encode(i);
+        self.asm.extend(bytes.as_deref().unwrap_or_default());
+        bytes.is_some()
+    }
+
+    /// A host instruction as bytes, if there is such an encoding.
+    fn try_encode(&mut self, i: &Instruction) -> Option<Vec<u8>> {
+        let encoded = self.encoder.encode(i, 0).is_ok();
         let bytes = self.encoder.take_buffer();
-        self.asm.extend(&bytes);
-        true
+        encoded.then_some(bytes)
     }
 
     /// A branch to a stub of the arena.
