@@ -9,5 +9,6 @@ mod linux;
 mod lockstep;
 mod memtest;
 mod multiboot;
+mod others;
 mod support;
 mod tables;
