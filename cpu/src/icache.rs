@@ -51,9 +51,9 @@ struct Link {
 /// Matches no key.
 const NO_LINK: Link = Link { key: u64::MAX, epoch: 0, to: Straight { start: 0, count: 0, bytes: 0 } };
 
-/// Mixes one `u64`.
-#[derive(Default)]
-struct KeyHasher(u64);
+/// Mixes numbers; for tables whose keys a guest gains nothing by choosing.
+#[derive(Debug, Default)]
+pub struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
@@ -63,6 +63,9 @@ impl Hasher for KeyHasher {
         for b in bytes {
             self.write_u64(*b as u64);
         }
+    }
+    fn write_u32(&mut self, v: u32) {
+        self.write_u64(v.into());
     }
     fn write_u64(&mut self, v: u64) {
         let x = (self.0 ^ v).wrapping_mul(0x9E37_79B9_7F4A_7C15);

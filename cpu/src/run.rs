@@ -28,6 +28,9 @@ pub enum Stop {
     Shutdown,
 }
 
+/// Blocks that are interpreted before an engine is asked again.
+const COLD_BLOCKS: usize = 4;
+
 /// How much may run before events must be looked at again.
 enum Go {
     Blocks,
@@ -73,8 +76,12 @@ impl Cpu {
             match go {
                 Go::Blocks => {
                     self.budget_end = end;
-                    if !engine.as_deref_mut().is_some_and(|engine| engine.run(self, &mut biu)) {
-                        self.run_block(&mut biu, &mut blocks);
+                    match engine.as_deref_mut().map(|engine| engine.run(self, &mut biu)) {
+                        Some(true) => {}
+                        Some(false) => self.run_cold(&mut biu, &mut blocks),
+                        None => {
+                            self.run_block(&mut biu, &mut blocks);
+                        }
                     }
                 }
                 Go::OneInstruction => self.run_one(&mut biu, &mut blocks),
@@ -150,6 +157,16 @@ impl Cpu {
         let completed = self.run_block(biu, blocks);
         if stepping && completed && !self.suppress_step && !self.debug_shadow {
             self.pending_debug |= dr6::BS;
+        }
+    }
+
+    /// Runs some blocks that the engine does not have: cold code mostly leads to cold code, and asking costs.
+    fn run_cold(&mut self, biu: &mut Biu, blocks: &mut BlockCache) {
+        for _ in 0..COLD_BLOCKS {
+            self.run_block(biu, blocks);
+            if self.attention || self.retired >= self.budget_end {
+                break;
+            }
         }
     }
 

@@ -13,7 +13,9 @@ use crate::options::UNIT_MAX;
 use crate::space::Space;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::insn::Insn;
+use idem86_cpu::icache::KeyHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::io;
 
 /// Regions of the arena.
@@ -107,8 +109,10 @@ pub struct Cache {
     by_entry: HashMap<u32, u32>,
     /// Units by where their code begins, dead ones included.
     pub by_code: BTreeMap<u32, u32>,
-    index: HashMap<(u64, u32, u32), u32>,
-    by_page: HashMap<u64, Vec<u32>>,
+    index: HashMap<(u64, u32, u32), u32, BuildHasherDefault<KeyHasher>>,
+    by_page: HashMap<u64, Vec<u32>, BuildHasherDefault<KeyHasher>>,
+    /// How often code of a page was overwritten.
+    rewrites: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
     regions: [Vec<u32>; REGIONS],
     region: usize,
     /// Where the next unit goes.
@@ -132,8 +136,9 @@ impl Cache {
             free: Vec::new(),
             by_entry: HashMap::new(),
             by_code: BTreeMap::new(),
-            index: HashMap::new(),
-            by_page: HashMap::new(),
+            index: HashMap::default(),
+            by_page: HashMap::default(),
+            rewrites: HashMap::default(),
             regions: Default::default(),
             region: 0,
             cursor: stubs.end as usize,
@@ -173,6 +178,9 @@ impl Cache {
         let guest = discover(biu, ram, eip, key, self.unit_max);
         if guest.is_empty() {
             return None;
+        }
+        if let Some(rewrites) = self.rewrites.get_mut(&(ram >> 12)) {
+            *rewrites /= 2;
         }
         self.make_room();
         let id = self.free.pop().unwrap_or(self.units.len() as u32);
@@ -298,12 +306,22 @@ impl Cache {
     /// Drops the units on RAM page `page` that touch one of `lines`.
     pub fn drop_lines(&mut self, page: usize, lines: u64) {
         let ids = self.by_page.get(&(page as u64)).cloned().unwrap_or_default();
+        let mut hit = false;
         for id in ids {
             if self.units[id as usize].lines() & lines != 0 {
                 self.counters.invalidated += 1;
                 self.drop_unit(id);
+                hit = true;
             }
         }
+        if hit {
+            *self.rewrites.entry(page as u64).or_default() += 1;
+        }
+    }
+
+    /// How often code on the page of RAM at `ram` was overwritten.
+    pub fn rewrites(&self, ram: u64) -> u32 {
+        self.rewrites.get(&(ram >> 12)).copied().unwrap_or(0)
     }
 
     /// Drops everything.
@@ -314,6 +332,7 @@ impl Cache {
         self.by_code.clear();
         self.index.clear();
         self.by_page.clear();
+        self.rewrites.clear();
         self.regions = Default::default();
         self.region = 0;
         self.cursor = self.stubs.end as usize;

@@ -100,6 +100,9 @@ const IMPATIENCE_MAX: u32 = 8;
 /// Instructions whose faults are counted, at most.
 const FAULTS_KEPT: usize = 1 << 16;
 
+/// Executions by the interpreter that each rewriting of a page costs its code, in multiples of the threshold.
+const REWRITE_PATIENCE: u32 = 8;
+
 /// Slots of the table that counts executions of cold code.
 const HEAT: usize = 1 << 16;
 
@@ -165,14 +168,24 @@ impl Translator {
             return None;
         }
         let ram = cpu.code_offset(biu, u64::from(linear))?;
+        let heat = &mut self.heat[(ram ^ ram >> 16) as usize % HEAT];
+        if *heat < self.options.threshold {
+            *heat += 1;
+            return None;
+        }
         let id = match self.cache.find(ram, eip, space) {
             Some(id) => id,
             None => {
-                let heat = &mut self.heat[(ram ^ ram >> 16) as usize % HEAT];
-                if *heat < self.options.threshold {
+                // Code that is rewritten again and again is not worth translating before it was used for a while.
+                let patience =
+                    REWRITE_PATIENCE.saturating_mul(self.cache.rewrites(ram)).min(u32::from(u8::MAX));
+                let wanted = u32::from(self.options.threshold) * (1 + patience);
+                if u32::from(*heat) < wanted.min(u32::from(u8::MAX)) {
                     *heat += 1;
                     return None;
                 }
+                // It begins anew when it is translated anew.
+                *heat = self.options.threshold;
                 let id = self.cache.translate(biu, ram, eip, space, &self.views.avoid)?;
                 let length = self.cache.units[id as usize].length();
                 cpu.keep_code(ram, length as usize);
@@ -332,6 +345,7 @@ fn load_segments(cpu: &Cpu, context: &mut Context) {
     let last = |b: Bounds| (b.min == 0).then_some(b.max);
     for s in SegReg::ALL {
         let segment = &cpu.seg[s as usize];
+        context.selectors[s as usize] = segment.selector.into();
         context.seg_base[s as usize] = segment.base;
         context.seg_read[s as usize] = Context::limit(last(segment.read));
         context.seg_write[s as usize] = Context::limit(last(segment.write));

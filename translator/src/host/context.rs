@@ -51,7 +51,9 @@ pub struct Context {
     pub passage: u64,
     /// The last fault of translated code.
     pub fault: Fault,
-    /// Bases of ES, CS, SS, DS, FS, GS.
+    /// Selectors in ES, CS, SS, DS, FS, GS.
+    pub selectors: [u64; 6],
+    /// Their bases.
     pub seg_base: [u64; 6],
     /// What may be read through them; see [`Context::limit`].
     pub seg_read: [u64; 6],

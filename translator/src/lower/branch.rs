@@ -151,16 +151,26 @@ impl Lower<'_> {
 
     /// Goes to the code of `target`.
     pub(super) fn leave_to(&mut self, target: u32) {
-        let key = self.frame.key;
-        let linear = |eip: u32| key.cs_base.wrapping_add(eip) >> 12;
-        if linear(target) != linear(self.frame.eip) || self.links.len() == LINKS_MAX {
+        if self.can_link(target) {
+            dynasm!(self.asm; .arch x64; .u8 0xE9);
+            let patch = self.position();
+            dynasm!(self.asm; .arch x64; .i32 0);
+            self.link(patch, target);
+        } else {
             dynasm!(self.asm; .arch x64; mov r8d, target as i32);
             self.dispatch();
-            return;
         }
-        dynasm!(self.asm; .arch x64; .u8 0xE9);
-        let patch = self.position();
-        dynasm!(self.asm; .arch x64; .i32 0);
+    }
+
+    /// Whether a branch to `target` can be linked: another page may be mapped anew.
+    pub(super) fn can_link(&self, target: u32) -> bool {
+        let key = self.frame.key;
+        let linear = |eip: u32| key.cs_base.wrapping_add(eip) >> 12;
+        linear(target) == linear(self.frame.eip) && self.links.len() < LINKS_MAX
+    }
+
+    /// Makes the branch whose displacement is at `patch` a link to `target`, and emits its stub.
+    pub(super) fn link(&mut self, patch: usize, target: u32) {
         let stub = self.position();
         let link = self.frame.unit << UNIT_SHIFT | (self.links.len() as u32 + 1);
         dynasm!(self.asm; .arch x64

@@ -2,14 +2,19 @@
 
 use super::memory::{AccessKind, HostOperand, MemoryAccess};
 use super::{Lower, SiteKind};
-use crate::emit::abi::host_register;
-use dynasmrt::dynasm;
+use crate::emit::abi::{self, host_register};
+use crate::host::context::Context;
+use dynasmrt::{DynasmApi, dynasm};
 use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 use idem86_cpu::state::segment::SegReg;
+use std::mem::offset_of;
 
 impl Lower<'_> {
     /// Lowers instruction `n` if it is one of those. `false` leaves everything as it was.
     pub(super) fn ident(&mut self, n: usize, i: &Instruction) -> bool {
+        if self.selector_read(i) {
+            return true;
+        }
         if !is_innocuous(i) || is_division(i) && !self.frame.traps {
             return false;
         }
@@ -95,6 +100,27 @@ pub(super) fn place_registers(host: &mut Instruction) {
 fn is_hint(i: &Instruction) -> bool {
     use Mnemonic::*;
     matches!(i.mnemonic(), Nop | Pause | Reservednop | Lfence | Mfence | Sfence)
+}
+
+impl Lower<'_> {
+    /// MOV of a segment register to a general one.
+    fn selector_read(&mut self, i: &Instruction) -> bool {
+        if i.mnemonic() != Mnemonic::Mov
+            || i.op0_kind() != OpKind::Register
+            || i.op1_kind() != OpKind::Register
+            || !i.op0_register().is_gpr()
+            || !i.op1_register().is_segment_register()
+        {
+            return false;
+        }
+        let from = abi::element(offset_of!(Context, selectors), i.op1_register().number());
+        let to = abi::host_gpr(i.op0_register().number() as u8).number() as u8;
+        match i.op0_register().size() {
+            2 => dynasm!(self.asm; .arch x64; mov Rw(to), [r12 + from]),
+            _ => dynasm!(self.asm; .arch x64; mov Rd(to), [r12 + from]),
+        }
+        true
+    }
 }
 
 /// Whether `i` does the same in 64-bit user mode as in the guest, given that its memory operand is translated.

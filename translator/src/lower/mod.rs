@@ -216,8 +216,12 @@ impl Lower<'_> {
         for exit in std::mem::take(&mut self.side_exits) {
             let here = self.position();
             self.fixups.push((exit.from, here));
-            self.refund(exit.refund);
-            self.leave_to(exit.target);
+            if exit.refund == 0 && self.can_link(exit.target) {
+                self.link(exit.from, exit.target);
+            } else {
+                self.refund(exit.refund);
+                self.leave_to(exit.target);
+            }
         }
     }
 

@@ -2,11 +2,13 @@
 
 use super::Lower;
 use super::memory::{AccessKind, MemoryAccess};
-use crate::emit::abi::{SPILL, host_gpr};
+use crate::emit::abi::{self, SPILL, host_gpr};
+use crate::host::context::Context;
 use dynasmrt::{DynasmApi, dynasm};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::SegReg;
+use std::mem::offset_of;
 
 /// What is pushed.
 #[derive(Clone, Copy)]
@@ -17,6 +19,8 @@ pub(super) enum Pushed {
     Immediate(i32),
     /// The value in [`Context::spill`](crate::host::context::Context::spill).
     Spill,
+    /// The selector in a segment register, by number.
+    Selector(u8),
 }
 
 impl Lower<'_> {
@@ -54,7 +58,18 @@ impl Lower<'_> {
             OpKind::Register if i.op0_register().is_gpr() => {
                 (Pushed::Register(i.op0_register().number() as u8), i.op0_register().size() as u32)
             }
-            OpKind::Register => return false,
+            OpKind::Register => {
+                let wide = matches!(
+                    i.code(),
+                    Code::Pushd_ES
+                        | Code::Pushd_CS
+                        | Code::Pushd_SS
+                        | Code::Pushd_DS
+                        | Code::Pushd_FS
+                        | Code::Pushd_GS
+                );
+                (Pushed::Selector(i.op0_register().number() as u8), if wide { 4 } else { 2 })
+            }
             OpKind::Memory => (Pushed::Spill, i.memory_size().size() as u32),
             _ if matches!(i.code(), Code::Push_imm16 | Code::Pushw_imm8) => {
                 (Pushed::Immediate(i32::from(i.immediate(0) as i16)), 2)
@@ -91,6 +106,12 @@ impl Lower<'_> {
             }
             Pushed::Spill => {
                 dynasm!(self.asm; .arch x64; mov r10, [r12 + SPILL]);
+                self.write(operand, 10, size, site);
+            }
+            Pushed::Selector(s) => {
+                dynasm!(self.asm; .arch x64
+                    ; mov r10, [r12 + abi::element(offset_of!(Context, selectors), s as usize)]
+                );
                 self.write(operand, 10, size, site);
             }
             Pushed::Immediate(value) => self.write_immediate(operand, value, size, site),
