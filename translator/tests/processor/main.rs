@@ -12,6 +12,7 @@ mod fuzz;
 mod integer;
 #[path = "../../../cpu/tests/system/kit.rs"]
 mod kit;
+mod memory;
 mod programs;
 #[path = "../../../cpu/tests/simd/suite.rs"]
 mod simd;
@@ -28,7 +29,16 @@ fn again_with_other_options() {
             return;
         }
         let run = Command::new(&this)
-            .args(["--skip", "again_with_other_options", "--skip", "qemu", "--skip", "programs::"])
+            .args([
+                "--skip",
+                "again_with_other_options",
+                "--skip",
+                "qemu",
+                "--skip",
+                "memory::",
+                "--skip",
+                "programs::",
+            ])
             .env(engine::WAY, way.0)
             .output()
             .expect("it can be started");

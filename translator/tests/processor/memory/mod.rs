@@ -1,0 +1,46 @@
+//! Memory as translated code sees it: code that is overwritten, accesses that cross pages, tables that change. Every
+//! case runs in the interpreter and in all ways to translate; all must end alike, and as the manual says.
+
+mod code;
+mod coherence;
+mod crossing;
+
+use crate::engine::{Engine, WAYS};
+use crate::kit::{Kit, Led, place};
+
+/// Runs a case everywhere. Gives the machine of the interpreter as it is at the end.
+fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -> Kit {
+    let on = |engine| {
+        let mut k = build();
+        k.engine = engine;
+        run(&mut k);
+        k
+    };
+    let expected = on(Engine::interpreter());
+    for (way, options) in WAYS {
+        let k = on(Engine::translator(options));
+        let (state, wanted) = (k.cpu.save(), expected.cpu.save());
+        assert_eq!(state, wanted, "{name}, {way}");
+        if k.ram[..] != expected.ram[..] {
+            let wrong = (0..k.ram.len()).find(|n| k.ram[*n] != expected.ram[*n]);
+            panic!("{name}, {way}: memory at {wrong:x?}");
+        }
+    }
+    expected
+}
+
+/// Runs until a HLT, which may be a handler's, and says where that was.
+fn to_halt(k: &mut Kit) -> Led {
+    let stop = k.run(100_000);
+    assert_eq!(stop, idem86_cpu::run::Stop::Halted, "at {:x}", k.here());
+    // A handler is left behind its HLT.
+    k.cpu.rip -= 1;
+    let led = k.led();
+    k.cpu.rip += 1;
+    led
+}
+
+/// A linear address in the page table that [`Kit::page`] makes, far from everything.
+const FAR: u32 = 0x20_0000;
+/// A frame that nothing uses.
+const FRAME: u32 = place::DATA + 0x8000;
