@@ -217,7 +217,7 @@ fn fewer_rights_hold_after_an_invalidation() {
                 (Invalidate(FAR + 0x123), Goes),
                 (Read(FAR), Faults(user)),
                 (Write(FAR), Faults(user | 2)),
-                (Entry(FAR, FRAME + 0x1000 | ALL), Goes),
+                (Entry(FAR, (FRAME + 0x1000) | ALL), Goes),
                 (Write(FAR), Goes),
                 (Is(FRAME + 0x1000, u32::MAX, 1), Goes),
             ],
