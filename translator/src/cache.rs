@@ -26,6 +26,11 @@ const UNIT_BYTES: usize = 16 * 1024;
 const ARENA_MIN: usize = REGIONS * (UNIT_BYTES + 1024);
 /// Bytes of an arena, at most.
 const ARENA_MAX: usize = 1 << 30;
+/// Links to a unit that are noted before those that are there twice are looked for.
+const INCOMING_MIN: usize = 256;
+/// Pages of the host that the tables of all spaces may take: 64 MiB. Code that is executed at very many addresses
+/// begins anew.
+const TABLE_PAGES_MAX: usize = 16 << 10;
 /// Spaces that are kept; a program that uses more begins anew.
 const SPACES_MAX: usize = 64;
 
@@ -175,21 +180,26 @@ impl Cache {
     ) -> Option<u32> {
         let avoids_window = &|offset: u32| avoid.contains(&(ram + u64::from(offset)));
         let key = self.spaces[space as usize].key;
-        let guest = discover(biu, ram, eip, key, self.unit_max);
-        if guest.is_empty() {
-            return None;
-        }
         if let Some(rewrites) = self.rewrites.get_mut(&(ram >> 12)) {
             *rewrites /= 2;
         }
         self.make_room();
         let id = self.free.pop().unwrap_or(self.units.len() as u32);
         let at = self.cursor as u32;
-        let Lowered { code, entry, links, sites } = lower(
-            &guest,
-            Frame { unit: id, at, eip, key, stubs: self.stubs, traps: self.traps, avoids_window },
-        );
-        assert!(code.len() <= UNIT_BYTES, "a unit of {} bytes", code.len());
+        let frame = Frame { unit: id, at, eip, key, stubs: self.stubs, traps: self.traps, avoids_window };
+        // Nearly always the first: what becomes too long is made shorter.
+        let sizes =
+            std::iter::successors(Some(self.unit_max), |most| Some(most / 2).filter(|most| *most > 0));
+        let mut units =
+            sizes.map(|most| discover(biu, ram, eip, key, most)).take_while(|guest| !guest.is_empty());
+        let made = units.find_map(|guest| {
+            let lowered = lower(&guest, frame).filter(|lowered| lowered.code.len() <= UNIT_BYTES)?;
+            Some((guest, lowered))
+        });
+        let Some((guest, Lowered { code, entry, links, sites })) = made else {
+            self.free.push(id);
+            return None;
+        };
         self.arena.write(at, &code);
         self.cursor = (self.cursor + code.len()).next_multiple_of(16);
         self.counters.units += 1;
@@ -226,6 +236,10 @@ impl Cache {
 
     /// In the present address space the EIP of unit `id` leads to it.
     pub fn install(&mut self, id: u32, global: bool) {
+        if self.spaces.iter().map(Space::pages).sum::<usize>() >= TABLE_PAGES_MAX {
+            // Who cannot get a new table keeps the old one.
+            self.spaces.iter_mut().for_each(|space| _ = space.renew());
+        }
         let unit = &self.units[id as usize];
         self.spaces[unit.space as usize].install(unit.eip, unit.entry, global);
     }
@@ -240,7 +254,13 @@ impl Cache {
         let Some(site) = unit.links.get(n).filter(|l| l.target == eip) else { return };
         let patch = unit.at + site.patch;
         self.patch(patch, entry);
-        self.units[to as usize].incoming.push(link);
+        let incoming = &mut self.units[to as usize].incoming;
+        incoming.push(link);
+        // Units that come and go leave their links behind.
+        if incoming.len() >= INCOMING_MIN && incoming.len().is_power_of_two() {
+            incoming.sort_unstable();
+            incoming.dedup();
+        }
         self.counters.links += 1;
     }
 

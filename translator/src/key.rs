@@ -6,7 +6,7 @@ use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::segment::{Bounds, SegReg, Segment};
 
 /// Everything but the code's bytes and its EIP that decides how it is translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ModeKey {
     /// Default operand and address size: 32, else 16.
     pub code32: bool,

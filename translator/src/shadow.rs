@@ -22,12 +22,17 @@ pub const INDEX_MASK: u64 = 0x1_000F_FFFF;
 /// Places at which a page of RAM can be written directly, at most: more are found again when they are used.
 const ALIASES_MAX: usize = 16;
 
+/// Pages with an entry that are noted before it matters that some may be there twice.
+const FILLED_MIN: usize = 4096;
+
 /// The tables of one view.
 #[derive(Debug)]
 struct View {
     table: SparseTable<u64>,
     /// Pages with an entry, and whether it is global; some may be there twice, or have no entry any longer.
     filled: Vec<(u32, bool)>,
+    /// How many there must be before those that are there twice are looked for.
+    look_at: usize,
 }
 
 /// The tables of all views.
@@ -43,7 +48,13 @@ pub struct Shadow {
 impl Shadow {
     /// Empty tables.
     pub fn new() -> io::Result<Self> {
-        let view = || Ok::<_, io::Error>(View { table: SparseTable::new(2 * ENTRIES)?, filled: Vec::new() });
+        let view = || {
+            Ok::<_, io::Error>(View {
+                table: SparseTable::new(2 * ENTRIES)?,
+                filled: Vec::new(),
+                look_at: FILLED_MIN,
+            })
+        };
         Ok(Shadow { views: [view()?, view()?], writable: HashMap::new(), fills: 0 })
     }
 
@@ -62,7 +73,7 @@ impl Shadow {
         if !read && !write {
             return;
         }
-        view.filled.push((number, page.global));
+        view.note(number, page.global);
         if read {
             view.table.set(number as usize, delta);
         }
@@ -124,8 +135,35 @@ impl Shadow {
 }
 
 impl View {
+    /// The page has an entry now.
+    fn note(&mut self, number: u32, global: bool) {
+        if self.filled.len() >= self.look_at {
+            self.filled.sort_unstable();
+            self.filled.dedup();
+            self.look_at = (2 * self.filled.len()).max(FILLED_MIN);
+        }
+        self.filled.push((number, global));
+    }
+
     fn clear(&mut self, number: u32) {
         self.table.set(number as usize, 0);
         self.table.set(ENTRIES + number as usize, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_come_and_go_do_not_add_up() {
+        let mut shadow = Shadow::new().expect("memory");
+        let page = DirectPage { ram: 0x5000, read: true, write: true, global: true };
+        for n in 0..100_000 {
+            shadow.fill(false, 0x1000 * (n % 3), page, 1 << 30);
+            shadow.forget_page(0x1000 * (n % 3));
+        }
+        assert!(shadow.views[0].filled.len() <= FILLED_MIN);
+        assert!(shadow.writable.values().all(|places| places.len() <= ALIASES_MAX));
     }
 }

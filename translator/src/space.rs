@@ -2,11 +2,16 @@
 
 use crate::host::sparse::SparseTable;
 use crate::key::ModeKey;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 /// One entry for every EIP, so that translated code needs no bounds check.
 const ENTRIES: usize = 1 << 32;
+
+/// Entries on a page of the host.
+const ENTRIES_PER_PAGE: u32 = 1024;
+/// EIPs that are noted for a page before those noted twice are looked for; twice as many as a page has.
+const NOTED_MAX: usize = 8192;
 
 /// A mode with its code.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub struct Space {
     table: SparseTable<u32>,
     /// By linear page number: what of the table is set, and whether the page is global.
     installed: HashMap<u32, Installed>,
+    /// Pages of the host that the table takes.
+    taken: HashSet<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +35,7 @@ struct Installed {
 impl Space {
     /// No code yet.
     pub fn new(key: ModeKey) -> io::Result<Self> {
-        Ok(Space { key, table: SparseTable::new(ENTRIES)?, installed: HashMap::new() })
+        Ok(Space { key, table: SparseTable::new(ENTRIES)?, installed: HashMap::new(), taken: HashSet::new() })
     }
 
     /// What translated code finds in the context.
@@ -47,6 +54,22 @@ impl Space {
         let page = self.installed.entry(self.key.cs_base.wrapping_add(eip) >> 12).or_default();
         page.global = global;
         page.eips.push(eip);
+        if page.eips.len() > NOTED_MAX {
+            page.eips.sort_unstable();
+            page.eips.dedup();
+        }
+        self.taken.insert(eip / ENTRIES_PER_PAGE);
+    }
+
+    /// Pages of the host that the table takes.
+    pub fn pages(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Forgets everything and gives the host its memory back.
+    pub fn renew(&mut self) -> io::Result<()> {
+        *self = Space::new(self.key)?;
+        Ok(())
     }
 
     /// `eip` leads nowhere.
@@ -71,5 +94,35 @@ impl Space {
             }
             keep
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space() -> Space {
+        let key = ModeKey { cs_limit: u32::MAX, ..ModeKey::default() };
+        Space::new(key).expect("address space")
+    }
+
+    #[test]
+    fn code_that_comes_and_goes_does_not_add_up() {
+        let mut space = space();
+        for n in 0..100_000 {
+            space.install(0x1000 + n % 7, 64, false);
+            space.remove(0x1000 + n % 7);
+        }
+        assert!(space.installed[&1].eips.len() <= NOTED_MAX + 1);
+    }
+
+    #[test]
+    fn a_renewed_table_is_empty_and_takes_no_memory() {
+        let mut space = space();
+        (0..1000).for_each(|n| space.install(n << 12, 64, true));
+        assert_eq!((space.pages(), space.code(0x5000)), (1000, Some(64)));
+        space.renew().expect("address space");
+        assert_eq!((space.pages(), space.code(0x5000)), (0, None));
+        space.forget(true);
     }
 }

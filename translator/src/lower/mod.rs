@@ -141,8 +141,8 @@ struct Lower<'a> {
 /// emitted without looking is about 75 bytes.
 const HOP_REACH: usize = 40;
 
-/// Lowers the instructions `guest`.
-pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
+/// Lowers the instructions `guest`; `None` if a short branch would have to be long.
+pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Option<Lowered> {
     let mut l = Lower {
         frame,
         guest,
@@ -171,12 +171,12 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Lowered {
     }
     l.epilogue();
     let Lower { asm, fixups, links, sites, .. } = l;
-    let mut code = asm.finalize().expect("short branches are kept short by hops");
+    let mut code = asm.finalize().ok()?;
     for (at, target) in fixups {
         let displacement = (target as i32).wrapping_sub(at as i32 + 4);
         code[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
     }
-    Lowered { code, entry: entry as u32, links, sites }
+    Some(Lowered { code, entry: entry as u32, links, sites })
 }
 
 impl Lower<'_> {
