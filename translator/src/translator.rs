@@ -402,6 +402,21 @@ impl<'a> Session<'a, '_> {
         Some((*id, unit, *site))
     }
 
+    /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
+    /// again, and gives back the work of the iterations that are left.
+    fn leave_repetition(&self, context: &mut Context) {
+        let base = self.views.windows[usize::from(self.key.user)].as_ref().map_or(0, WindowView::base);
+        for r in [gpr::SI, gpr::DI] {
+            // A pointer that the instruction does not use never left the guest's range.
+            let pointer = &mut context.gpr[usize::from(r)];
+            if *pointer > u64::from(u32::MAX) {
+                *pointer = u64::from(pointer.wrapping_sub(base) as u32);
+            }
+        }
+        // All were taken off the budget but the first, which is the instruction's own.
+        context.budget += context.gpr[usize::from(gpr::CX)] - 1;
+    }
+
     /// The access of a site took the slow path: makes that unnecessary for the next one.
     fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
         let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
@@ -449,6 +464,9 @@ impl Callouts for Session<'_, '_> {
         if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
             return Some(self.base + u64::from(unit.at + site.resume?));
         }
+        if fault && site.kind == SiteKind::Repeat {
+            self.leave_repetition(context);
+        }
         let live = context.live();
         context.take(site.uses, self.cpu, self.arena, self.stubs);
         store(context, self.cpu, left);
@@ -461,12 +479,16 @@ impl Callouts for Session<'_, '_> {
             SiteKind::Plain | SiteKind::Mode | SiteKind::Trap | SiteKind::Live => {
                 self.counters.callouts += 1;
             }
-            SiteKind::Table | SiteKind::Window => self.learn(context, id, unit, site, fault),
+            SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
+                self.learn(context, id, unit, site, fault)
+            }
         }
         if self.outdated.is_some() || !self.cpu.settle() {
             return None;
         }
-        let stays = completed && !moved && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
+        let closed = std::mem::take(&mut self.closed);
+        let stays =
+            completed && !moved && !closed && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
         let lives = context.give(live, self.cpu, self.arena, self.stubs) && site.kind != SiteKind::Live;
         let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
         if site.kind == SiteKind::Mode {

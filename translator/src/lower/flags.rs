@@ -143,7 +143,7 @@ impl Lower<'_> {
     }
 
     /// The callout of `site` from where ECX is in r10.
-    fn slow_callout(&mut self, site: u32) {
+    pub(super) fn slow_callout(&mut self, site: u32) {
         dynasm!(self.asm; .arch x64
             ; mov rcx, r10
             ; mov r9d, site as i32

@@ -41,6 +41,8 @@ pub enum SiteKind {
     Plain,
     /// The instruction takes this way, and may change the mode or segments.
     Mode,
+    /// A repeated string instruction in a window: one that faulted, or that the budget does not suffice for.
+    Repeat,
     /// The instruction raised an exception on the host that is also the guest's.
     Trap,
     /// An access that found no entry in the shadow tables.
@@ -286,8 +288,12 @@ impl Lower<'_> {
 
     /// A site for an access of instruction `n`.
     fn memory_site(&mut self, n: usize) -> u32 {
-        let window = self.frame.key.window && !(self.frame.avoids_window)(self.guest[n].offset);
-        self.new_site(n, if window { SiteKind::Window } else { SiteKind::Table })
+        self.new_site(n, if self.may_use_window(n) { SiteKind::Window } else { SiteKind::Table })
+    }
+
+    /// Whether the accesses of instruction `n` may go through a window.
+    fn may_use_window(&self, n: usize) -> bool {
+        self.frame.key.window && !(self.frame.avoids_window)(self.guest[n].offset)
     }
 
     /// A site for an access that goes through the tables in any case.

@@ -1,9 +1,9 @@
 //! String instructions without a repeat prefix: loads and stores, and a step of the pointers.
 
-use super::Lower;
 use super::memory::{AccessKind, HostOperand, MemoryAccess};
+use super::{Lower, SiteKind};
 use crate::emit::abi::{SPILL, host_gpr};
-use dynasmrt::{DynasmApi, dynasm};
+use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::SegReg;
@@ -12,8 +12,11 @@ impl Lower<'_> {
     /// Lowers instruction `n` if it belongs here.
     pub(super) fn string(&mut self, n: usize, i: &Instruction) -> bool {
         use Mnemonic::*;
-        if !i.is_string_instruction() || i.has_rep_prefix() || i.has_repne_prefix() {
+        if !i.is_string_instruction() {
             return false;
+        }
+        if i.has_rep_prefix() || i.has_repne_prefix() {
+            return self.repeated(n, i);
         }
         let size = i.memory_size().size() as u32;
         let (reads_source, writes) = match i.mnemonic() {
@@ -72,6 +75,69 @@ impl Lower<'_> {
                 dynasm!(self.asm; .arch x64; lea Rd(pointer), [Rq(pointer) + step]);
             }
         }
+        true
+    }
+
+    /// REP MOVS and REP STOS in a window, upwards: the host's own, with pointers into the window meanwhile.
+    fn repeated(&mut self, n: usize, i: &Instruction) -> bool {
+        use Mnemonic::*;
+        let moves = match i.mnemonic() {
+            Movsb | Movsw | Movsd => true,
+            Stosb | Stosw | Stosd => false,
+            _ => return false,
+        };
+        let key = self.frame.key;
+        let wide =
+            (0..i.op_count()).all(|op| !matches!(i.op_kind(op), OpKind::MemorySegSI | OpKind::MemoryESDI));
+        let Some(source) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
+        let flat = key.is_flat(SegReg::Es) && (!moves || key.is_flat(source));
+        if key.down || !wide || !flat || !self.may_use_window(n) {
+            return false;
+        }
+        let site = self.new_site(n, SiteKind::Repeat);
+        let done = self.asm.new_dynamic_label();
+        let (short, go) = (self.asm.new_dynamic_label(), self.asm.new_dynamic_label());
+        // Each iteration is a unit of work; the first is the instruction's own.
+        dynasm!(self.asm; .arch x64
+            ; jrcxz =>done
+            ; mov r10, rcx
+            ; mov r9, rcx
+            ; not r9
+            ; lea rcx, [r11 + r9 + 1]
+            ; shrx rcx, rcx, r12
+            ; jrcxz =>short
+            ; mov rcx, r10
+            ; jmp BYTE =>go
+            ; =>short
+        );
+        self.slow_callout(site);
+        dynasm!(self.asm; .arch x64
+            ; =>go
+            ; lea r11, [r11 + r9 + 2]
+            ; lea rdi, [rdi + r15]
+        );
+        if moves {
+            dynasm!(self.asm; .arch x64; lea rsi, [rsi + r15]);
+        }
+        self.faults_here(site);
+        match (moves, i.memory_size().size()) {
+            (true, 1) => dynasm!(self.asm; .arch x64; rep movsb),
+            (true, 2) => dynasm!(self.asm; .arch x64; rep movsw),
+            (true, _) => dynasm!(self.asm; .arch x64; rep movsd),
+            (false, 1) => dynasm!(self.asm; .arch x64; rep stosb),
+            (false, 2) => dynasm!(self.asm; .arch x64; rep stosw),
+            (false, _) => dynasm!(self.asm; .arch x64; rep stosd),
+        }
+        dynasm!(self.asm; .arch x64
+            ; mov r9, r15
+            ; not r9
+            ; lea edi, [rdi + r9 + 1]
+        );
+        if moves {
+            dynasm!(self.asm; .arch x64; lea esi, [rsi + r9 + 1]);
+        }
+        dynasm!(self.asm; .arch x64; =>done);
+        self.resume_here(site);
         true
     }
 
