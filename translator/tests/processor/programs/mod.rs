@@ -268,6 +268,21 @@ fn differs(a: &Kit, b: &Kit) -> bool {
     a.cpu.save() != b.cpu.save() || a.ram[..] != b.ram[..] || a.bus.output != b.bus.output
 }
 
+/// Whether the page table is as it was, but for the pages whose entries programs change with all due care. A wild
+/// write to it lacks the invalidation: what is used then, old or new, is not defined.
+fn table_is_intact(k: &Kit, world: World) -> bool {
+    const HISTORY: u32 = 0x60;
+    let free = (place::ALIASES..place::ALIASES + place::ALIAS_PAGES * 0x1000)
+        .chain(place::ABSENT..place::ABSENT + place::ALIAS_PAGES * 0x1000);
+    let free: Vec<u32> = free.step_by(0x1000).map(|linear| linear >> 12).collect();
+    let frame = |n: u32| if n == place::TABLE_ALIAS >> 12 { place::TABLE } else { n << 12 };
+    let mut pages = (0..1024).filter(|n| !free.contains(n));
+    !matches!(world, World::Paged(_))
+        || k.get32(kit::place::PAGING) & !HISTORY == place::TABLE | 7
+            && pages.all(|n| (k.get32(place::TABLE + n * 4) ^ frame(n)) & !0xFFF == 0)
+            && k.cpu.cr3 == u64::from(kit::place::PAGING)
+}
+
 /// A byte of code.
 fn fetch(k: &mut Kit, linear: u32) -> Option<u8> {
     let cells = Cell::from_mut(&mut *k.ram).as_slice_of_cells();
@@ -315,9 +330,9 @@ fn describe(make: impl Fn() -> (Kit, Kit), before: &[Slice], slice: Slice) -> St
 }
 
 fn check(world: World) {
-    let first = setting("IDEM86_PROGRAM_SEED", 1);
-    let (mut work, mut total) = (0, [0; 7]);
-    for seed in first..first + setting("IDEM86_PROGRAMS", 60) {
+    let (first, programs) = (setting("IDEM86_PROGRAM_SEED", 1), setting("IDEM86_PROGRAMS", 60));
+    let (mut work, mut broken, mut total) = (0, 0, [0; 7]);
+    for seed in first..first + programs {
         let (_, options) = WAYS[seed as usize % WAYS.len()];
         let make = || {
             let (mut subject, mut reference) = (world.machine(seed), world.machine(seed));
@@ -328,6 +343,11 @@ fn check(world: World) {
         let slices = slices(seed, world);
         for (n, slice) in slices.iter().enumerate() {
             let stops = (advance(&mut subject, *slice), advance(&mut reference, *slice));
+            if !table_is_intact(&reference, world) {
+                broken += 1;
+                (subject, reference) = make();
+                break;
+            }
             let differ = if n % 16 == 15 { differs(&subject, &reference) } else { false };
             if stops.0 != stops.1 || subject.cpu.save() != reference.cpu.save() || differ {
                 // Where only memory differs it may have done so for a while.
@@ -360,9 +380,13 @@ fn check(world: World) {
     }
     let [units, invalidated, entries, slow, fills, faults, changes] = total;
     println!(
-        "{world:?}: {work} units of work, {units} units translated, {invalidated} invalidated, {entries} entries, {slow} slow accesses, {fills} fills, {faults} faults in windows, {changes} changes"
+        "{world:?}: {work} units of work, {units} units translated, {invalidated} invalidated, {entries} entries, {slow} slow accesses, {fills} fills, {faults} faults in windows, {changes} changes; {broken} programs broke their page table"
     );
-    assert!(units.min(invalidated).min(slow).min(fills) > 0, "the programs do what they are for");
+    // A few may happen to do little.
+    assert!(
+        programs < 20 || units.min(invalidated).min(slow).min(fills) > 0,
+        "the programs do what they are for"
+    );
 }
 
 #[test]
