@@ -14,6 +14,7 @@ mod integer;
 mod kit;
 mod memory;
 mod programs;
+mod safety;
 #[path = "../../../cpu/tests/simd/suite.rs"]
 mod simd;
 #[path = "../../../cpu/tests/system/suite.rs"]

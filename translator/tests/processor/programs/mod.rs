@@ -8,7 +8,8 @@ mod generate;
 
 use crate::engine::{Engine, WAYS};
 use crate::kit::{self, Kit, asm, gate, rights, segment, sel};
-use generate::{BLOCKS, Flavour, Program, Random, block_at, program};
+pub use generate::Random;
+use generate::{BLOCKS, Flavour, Program, block_at, program};
 use iced_x86::code_asm::*;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::decode;
@@ -49,7 +50,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Mode, privilege, paging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum World {
+pub enum World {
     Real,
     Virtual8086,
     Protected16,
@@ -81,7 +82,7 @@ impl World {
     }
 
     /// The machine at the beginning of the program of `seed`.
-    fn machine(self, seed: u64) -> Kit {
+    pub fn machine(self, seed: u64) -> Kit {
         let r = &mut Random::new(seed);
         let flavour = self.flavour();
         let Program { origin, code } = program(r, flavour);

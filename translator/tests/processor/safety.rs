@@ -1,0 +1,73 @@
+//! The host's memory: a guest changes none but its RAM, and no code can be written where it is executed.
+
+use crate::engine::WAYS;
+use crate::programs::{Random, World};
+use idem86_cpu::run::Stop;
+use idem86_translator::{Translator, Windows};
+use std::cell::Cell;
+
+/// What lies before and behind RAM: more than a displacement of 16 bits.
+const GUARD: usize = 1 << 20;
+
+/// Byte `n` of the guards.
+fn canary(n: usize) -> u8 {
+    (n as u32).wrapping_mul(0x9E37_79B9).to_le_bytes()[3]
+}
+
+/// Random programs in RAM that lies between other memory: that stays as it was, and what is there cannot be read.
+#[test]
+fn what_lies_around_ram_is_neither_read_nor_written() {
+    let worlds = [World::Real, World::Flat(0), World::Flat(3), World::Paged(0), World::Protected16];
+    for seed in 1..=40 {
+        let world = worlds[seed as usize % worlds.len()];
+        let (_, options) = WAYS[seed as usize % WAYS.len()];
+        let (mut subject, mut reference) = (world.machine(seed), world.machine(seed));
+        let ram = reference.ram.len();
+        let mut memory: Vec<u8> = (0..GUARD + ram + GUARD).map(canary).collect();
+        memory[GUARD..GUARD + ram].copy_from_slice(&subject.ram);
+        let mut translator = Translator::new(options).expect("the host can run translated code");
+        let mut random = Random::new(seed);
+        for _ in 0..40 {
+            let work = 1 + u64::from(random.below(300));
+            let cells = &Cell::from_mut(&mut memory[..]).as_slice_of_cells()[GUARD..GUARD + ram];
+            let stop = subject.cpu.run_with(&mut translator, cells, &mut subject.bus, work);
+            assert_eq!(stop, reference.run(work), "{world:?}, seed {seed}");
+            assert_eq!(subject.cpu.save(), reference.cpu.save(), "{world:?}, seed {seed}");
+            if stop != Stop::Budget {
+                break;
+            }
+        }
+        let (before, rest) = memory.split_at(GUARD);
+        let (inside, behind) = rest.split_at(ram);
+        assert!(inside == &reference.ram[..], "{world:?}, seed {seed}: memory");
+        assert!((0..GUARD).all(|n| before[n] == canary(n)), "{world:?}, seed {seed}: before RAM");
+        assert!(
+            (0..GUARD).all(|n| behind[n] == canary(GUARD + ram + n)),
+            "{world:?}, seed {seed}: behind RAM"
+        );
+    }
+}
+
+/// Every mapping of this process: address range, rights, name.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_can_be_both_written_and_executed() {
+    for (way, options) in WAYS {
+        let mut k = World::Flat(0).machine(3);
+        k.engine = crate::engine::Engine::translator(options);
+        k.run(5000);
+        let entries = k.engine.counters().expect("it was used").entries;
+        assert!(entries > 0, "{way}: translated code ran");
+        assert!(options.windows == Windows::Never || k.engine.counters().is_some_and(|c| c.promotions > 0));
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux says what is mapped");
+        let rights = |line: &str| line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+        let both = maps.lines().find(|line| rights(line).contains('w') && rights(line).contains('x'));
+        assert_eq!(both, None, "{way}");
+        let code =
+            |right| maps.lines().any(|line| line.contains("idem86-code") && rights(line).contains(right));
+        assert!(
+            code('w') && code('x'),
+            "{way}: the arena is there, once to be written and once to be executed"
+        );
+    }
+}
