@@ -63,7 +63,7 @@ net() { # runner guest rounds -> seconds
 printf '%-10s %10s' guest idem86
 for peer in "${peers[@]}"; do printf ' %10s %8s' "$peer" ratio; done
 printf '\n'
-for guest in real16:5000 loop32:1500 sieve32:600 calls32:2500 mixed32:500 paged32:500 packed32:4000 float32:1500; do
+for guest in real16:5000 loop32:1500 sieve32:600 calls32:2500 mixed32:500 paged32:500 packed32:4000 float32:1500 stack32:1500; do
     name=${guest%:*}
     rounds=$((${guest#*:} * factor))
     ours=$(net idem86 "$name" "$rounds")

@@ -71,6 +71,12 @@ pub const GUESTS: &[Guest] = &[
         mode: Mode::Flat,
         body: float32,
     },
+    Guest {
+        name: "stack32",
+        about: "doubles on the x87 stack, and conversions as compilers write them",
+        mode: Mode::Flat,
+        body: stack32,
+    },
 ];
 
 impl Guest {
@@ -366,6 +372,42 @@ fn float32(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.mulsd(xmm3, xmm6)?;
     a.comisd(xmm3, xmm2)?;
     a.add(ecx, 16)?;
+    a.cmp(ecx, VECTORS)?;
+    a.jb(l)
+}
+
+fn stack32(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const ARRAYS: [u32; 2] = [SIEVE, SIEVE + VECTORS];
+    const INTEGER: u32 = SIEVE + 2 * VECTORS;
+    const NEAREST: u32 = INTEGER + 8;
+    const CHOPPING: u32 = INTEGER + 16;
+    a.fninit()?;
+    a.mov(word_ptr(CHOPPING), 0xF7F)?;
+    a.mov(ecx, VECTORS)?;
+    let mut fill = a.create_label();
+    a.set_label(&mut fill)?;
+    a.mov(dword_ptr(INTEGER), ecx)?;
+    a.fild(dword_ptr(INTEGER))?;
+    a.fstp(qword_ptr(ecx + (ARRAYS[0] - 8)))?;
+    a.sub(ecx, 8)?;
+    a.jne(fill)?;
+    let mut l = a.create_label();
+    a.set_label(&mut l)?;
+    // y = x * r / (x + r), where r = sqrt(x * x + y), and its integral part
+    a.fld(qword_ptr(ecx + ARRAYS[0]))?;
+    a.fld(st0)?;
+    a.fmul_2(st0, st1)?;
+    a.fadd(qword_ptr(ecx + ARRAYS[1]))?;
+    a.fsqrt()?;
+    a.fadd_2(st1, st0)?;
+    a.fmul(qword_ptr(ecx + ARRAYS[0]))?;
+    a.fdivrp(st1, st0)?;
+    a.fst(qword_ptr(ecx + ARRAYS[1]))?;
+    a.fnstcw(word_ptr(NEAREST))?;
+    a.fldcw(word_ptr(CHOPPING))?;
+    a.fistp(dword_ptr(INTEGER))?;
+    a.fldcw(word_ptr(NEAREST))?;
+    a.add(ecx, 8)?;
     a.cmp(ecx, VECTORS)?;
     a.jb(l)
 }

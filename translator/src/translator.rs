@@ -461,6 +461,17 @@ impl Callouts for Session<'_, '_> {
         let (insn, left) = (unit.insns.get(n)?, (unit.insns.len() - n) as Work);
         let next = u64::from(unit.eip) + u64::from(insn.offset);
         context.tell_last(self.cpu, site.last, &unit.insns, unit.eip);
+        if site.kind == SiteKind::Start {
+            if context.budget < BUDGET_BIAS {
+                store(context, self.cpu, left);
+                self.cpu.rip = u64::from(unit.eip);
+                return None;
+            }
+            if context.give(site.uses, self.cpu, self.arena, self.stubs) {
+                context.budget += left;
+                return Some(self.base + u64::from(unit.at + site.resume?));
+            }
+        }
         if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
             return Some(self.base + u64::from(unit.at + site.resume?));
         }
@@ -476,7 +487,7 @@ impl Callouts for Session<'_, '_> {
         }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap | SiteKind::Live => {
+            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
                 self.counters.callouts += 1;
             }
             SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
@@ -489,7 +500,8 @@ impl Callouts for Session<'_, '_> {
         let closed = std::mem::take(&mut self.closed);
         let stays =
             completed && !moved && !closed && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
-        let lives = context.give(live, self.cpu, self.arena, self.stubs) && site.kind != SiteKind::Live;
+        let lives = context.give(live, self.cpu, self.arena, self.stubs)
+            && !matches!(site.kind, SiteKind::Live | SiteKind::Start);
         let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
         if site.kind == SiteKind::Mode {
             if self.views.mode(self.cpu) != Some(self.key) {

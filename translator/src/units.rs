@@ -12,6 +12,7 @@ use idem86_cpu::softfloat::F80;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::segment::SegReg;
 use idem86_cpu::state::simd::MXCSR_MASK;
+use std::ops::BitOr;
 
 /// The exception masks of MXCSR, and the bits that it does not have.
 const MXCSR_CHECKED: u32 = 0x1F80 | !MXCSR_MASK;
@@ -39,6 +40,13 @@ impl Uses {
             x87: mm || all || matches!(class, Some(Class::X87 | Class::Mmx)),
             simd: matches!(class, Some(Class::Sse | Class::Sse2 | Class::Sse3)),
         }
+    }
+}
+
+impl BitOr for Uses {
+    type Output = Uses;
+    fn bitor(self, other: Uses) -> Uses {
+        Uses { x87: self.x87 | other.x87, simd: self.simd | other.simd }
     }
 }
 
@@ -91,7 +99,7 @@ impl Context {
     /// Gives `which` back to the processor, as far as it is live. Outside translated code.
     pub fn take(&mut self, which: Uses, cpu: &mut Cpu, arena: &CodeArena, stubs: &Stubs) {
         if which.simd && self.units.simd_live != 0 {
-            self.units.simd_live = 0;
+            self.units.set_live(self.units.x87_live != 0, false);
             cpu.simd.mxcsr = self.units.mxcsr;
             cpu.simd.xmm[..8].copy_from_slice(&self.units.xmm);
         }
@@ -110,7 +118,7 @@ impl Context {
             if !simd || cpu.simd.mxcsr & MXCSR_CHECKED != MXCSR_MASKS {
                 return false;
             }
-            self.units.simd_live = 1;
+            self.units.set_live(self.units.x87_live != 0, true);
             self.units.mxcsr = cpu.simd.mxcsr;
             self.units.xmm.copy_from_slice(&cpu.simd.xmm[..8]);
         }

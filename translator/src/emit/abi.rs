@@ -95,6 +95,11 @@ pub const fn seg_base(segment: SegReg) -> i32 {
     element(std::mem::offset_of!(Context, seg_base), segment as usize)
 }
 
+/// Displacement of the element of [`Units::usable`] for what uses x87 or XMM registers.
+pub const fn usable(x87: bool, simd: bool) -> i32 {
+    units(std::mem::offset_of!(Units, usable)) + 8 * Units::index(x87, simd) as i32
+}
+
 /// Displacement of XMM register `n` in the context.
 pub const fn xmm(n: u8) -> i32 {
     units(std::mem::offset_of!(Units, xmm)) + 16 * n as i32

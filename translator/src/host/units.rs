@@ -35,6 +35,9 @@ pub struct Units {
     pub last_segment: u32,
     /// Its linear address.
     pub last_linear: u32,
+    /// What is left of the budget of a unit that begins with instructions of the units: by [`Units::index`] of what they
+    /// use the budget's own bits, or none where that is not live.
+    pub usable: [u64; 4],
     /// A constant: the bits of an address that are zero on a 16-byte boundary.
     pub alignment: u64,
     /// A constant: the exception masks of the x87 control word.
@@ -48,6 +51,18 @@ pub struct Units {
 impl Units {
     /// Something was noted that the processor's state does not have yet.
     pub const PENDING: u32 = 1 << 16;
+
+    /// Where [`Units::usable`] has what uses x87 or XMM registers.
+    pub const fn index(x87: bool, simd: bool) -> usize {
+        x87 as usize | (simd as usize) << 1
+    }
+
+    /// Changes what is live.
+    pub fn set_live(&mut self, x87: bool, simd: bool) {
+        (self.x87_live, self.simd_live) = (x87.into(), simd.into());
+        let live = Units::index(x87, simd);
+        self.usable = std::array::from_fn(|needed| if needed & !live == 0 { !0 << 40 } else { 0 });
+    }
 }
 
 impl Default for Units {
@@ -63,6 +78,7 @@ impl Default for Units {
             last_opcode: 0,
             last_segment: 0,
             last_linear: 0,
+            usable: [!0 << 40, 0, 0, 0],
             alignment: 15,
             x87_masks: 0x3F,
             mxcsr_masks: !0xFFFF & 0xFFFF_FFFF | u64::from(MXCSR_RESET),
@@ -75,7 +91,7 @@ impl Context {
     /// Moves x87 state from the host's registers to the image, and initializes the host's.
     pub fn save_x87(&mut self, arena: &CodeArena, stubs: &Stubs) {
         self.move_x87(arena, stubs.save_x87);
-        self.units.x87_live = 0;
+        self.units.set_live(false, self.units.simd_live != 0);
     }
 
     /// Moves x87 state from the image to the host's registers.
@@ -87,7 +103,7 @@ impl Context {
         // What FXRSTOR loads besides is the host's.
         self.units.image[24..28].copy_from_slice(&MXCSR_RESET.to_le_bytes());
         self.move_x87(arena, stubs.load_x87);
-        self.units.x87_live = 1;
+        self.units.set_live(true, self.units.simd_live != 0);
     }
 
     fn move_x87(&mut self, arena: &CodeArena, stub: u32) {

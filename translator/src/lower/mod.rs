@@ -14,6 +14,7 @@ mod string;
 mod units;
 
 use crate::discover::GuestInsn;
+use crate::emit::abi;
 use crate::emit::stubs::Stubs;
 use crate::key::ModeKey;
 use crate::units::{Last, Uses};
@@ -51,6 +52,8 @@ pub enum SiteKind {
     Window,
     /// What the instruction uses is not live: it is made so, or the unit is left behind the instruction.
     Live,
+    /// The same of what the unit uses, before its first instruction; or the budget does not suffice for it.
+    Start,
 }
 
 /// A place where translated code may ask for the interpreter.
@@ -186,23 +189,43 @@ impl Lower<'_> {
         self.asm.offset().0
     }
 
-    /// The work that the unit is, and the way out where the budget does not suffice.
+    /// The work that the unit is, and the way out where the budget does not suffice or what it uses is not live.
     fn prologue(&mut self) -> usize {
         let count = self.guest.len() as i32;
-        let start = self.frame.eip as i32;
         let short = self.asm.new_dynamic_label();
+        self.live = self.needs();
+        let site = (self.live != Uses::default()).then(|| {
+            self.uses = self.live | Uses::of(&self.guest[0].instruction);
+            self.new_site(0, SiteKind::Start)
+        });
         dynasm!(self.asm; .arch x64
             ; =>short
             ; mov rcx, r8
-            ; lea r11, [r11 + count]
-            ; mov r8d, start
         );
-        self.jump_to_stub(crate::emit::stubs::MISS);
+        if let Some(site) = site {
+            dynasm!(self.asm; .arch x64; mov r9d, site as i32);
+            self.jump_to_stub(self.frame.stubs.callout);
+            self.resume_here(site);
+        } else {
+            let start = self.frame.eip as i32;
+            dynasm!(self.asm; .arch x64
+                ; lea r11, [r11 + count]
+                ; mov r8d, start
+            );
+            self.jump_to_stub(crate::emit::stubs::MISS);
+        }
         let entry = self.position();
         dynasm!(self.asm; .arch x64
             ; lea r11, [r11 - count]
             ; mov r8, rcx
-            ; shrx rcx, r11, r12
+        );
+        if site.is_some() {
+            let usable = abi::usable(self.live.x87, self.live.simd);
+            dynasm!(self.asm; .arch x64; pext rcx, r11, [r12 + usable]);
+        } else {
+            dynasm!(self.asm; .arch x64; shrx rcx, r11, r12);
+        }
+        dynasm!(self.asm; .arch x64
             ; jrcxz =>short
             ; mov rcx, r8
         );

@@ -1,7 +1,8 @@
 //! x87, MMX and SSE instructions: they run as they are, with the guest's registers in the host's.
 //!
-//! A unit looks before its first such instruction whether the registers are live; the callout that it takes else makes
-//! them so, or has the processor execute the instruction and leaves. What is live stays live over callouts.
+//! A unit that begins with such instructions looks together with the budget whether the registers are live, one that
+//! may get to them looks there. The callout that it takes else makes them so, or has the processor execute one
+//! instruction and leaves. What is live stays live over callouts.
 
 use super::ident::{access_kind, has_memory, place_registers};
 use super::memory::{HostOperand, MemoryAccess};
@@ -10,14 +11,23 @@ use crate::emit::abi::*;
 use crate::host::units::Units;
 use crate::units::{Last, Uses};
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
-use iced_x86::{Instruction, Mnemonic, Register};
-use idem86_cpu::decode::attrs::{Class, class};
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, Register};
+use idem86_cpu::decode::attrs::{Class, Sensitivity, class, sensitivity};
 use idem86_cpu::state::segment::SegReg;
 
 /// Scratch for a value on its way to a control register.
 const WORD: i32 = SPILL;
 
 impl Lower<'_> {
+    /// What must be live for the instructions that are certainly reached, if none of them changes that.
+    pub(super) fn needs(&self) -> Uses {
+        let straight = |i: &&Instruction| {
+            i.flow_control() == FlowControl::Next && sensitivity(i) == Sensitivity::Innocuous
+        };
+        let reached = self.guest.iter().map(|g| &g.instruction).take_while(straight);
+        reached.filter(|i| is_native(i)).fold(Uses::default(), |all, i| all | Uses::of(i))
+    }
+
     /// Lowers instruction `n` if it belongs here. `false` leaves everything as it was.
     pub(super) fn unit(&mut self, n: usize, i: &Instruction) -> bool {
         let uses = self.uses;
@@ -167,8 +177,10 @@ impl Lower<'_> {
         let operand = self.operand(i, access, site);
         self.read(Register::R9D, operand, 2, site);
         self.extend_hops();
+        if !operand.window {
+            dynasm!(self.asm; .arch x64; mov [r12 + WORD], r9);
+        }
         dynasm!(self.asm; .arch x64
-            ; mov [r12 + WORD], r9
             ; not r9
             ; pext r9, r9, [r12 + X87_MASKS]
             // One shifted right by what must be zero.
@@ -176,10 +188,14 @@ impl Lower<'_> {
             ; shrx rcx, [r12 + ONE], r9
         );
         self.slow_if_zero(site);
-        dynasm!(self.asm; .arch x64
-            ; mov rcx, r10
-            ; fldcw [r12 + WORD]
-        );
+        dynasm!(self.asm; .arch x64; mov rcx, r10);
+        if operand.window {
+            // It was read just now.
+            let load = Instruction::with1(Code::Fldcw_m2byte, operand.operand()).expect("a valid operand");
+            assert!(self.encode(&load), "FLDCW takes any operand");
+        } else {
+            dynasm!(self.asm; .arch x64; fldcw [r12 + WORD]);
+        }
     }
 
     /// LDMXCSR, of a value that masks all exceptions and sets no bit that does not exist.
