@@ -20,8 +20,8 @@ use std::io;
 
 /// Regions of the arena.
 const REGIONS: usize = 16;
-/// Code of a unit, at most: 32 instructions of up to 200 bytes, and their ways out.
-const UNIT_BYTES: usize = 16 * 1024;
+/// Code of a unit, at most: 64 instructions of up to 200 bytes, and their ways out.
+const UNIT_BYTES: usize = 24 * 1024;
 /// Bytes of an arena, at least: so each region takes a unit, the first one behind the stubs.
 const ARENA_MIN: usize = REGIONS * (UNIT_BYTES + 1024);
 /// Bytes of an arena, at most.
@@ -62,7 +62,7 @@ pub struct Unit {
 impl Unit {
     /// Bytes of guest code.
     pub fn length(&self) -> u32 {
-        self.insns.last().map_or(0, |i| u32::from(i.offset))
+        self.insns.iter().map(|i| u32::from(i.offset)).max().unwrap_or(0)
     }
 
     /// Whether it may be entered.

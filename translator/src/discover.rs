@@ -1,7 +1,7 @@
 //! Block discovery: from guest bytes to the instructions of a translation unit.
 
 use crate::key::ModeKey;
-use iced_x86::{FlowControl, Instruction};
+use iced_x86::{FlowControl, Instruction, OpKind};
 use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::insn::Insn;
 use idem86_cpu::decode::{MAX_LENGTH, decode, decode_insn};
@@ -22,10 +22,22 @@ impl GuestInsn {
     pub fn end(&self) -> u32 {
         self.offset + self.instruction.len() as u32
     }
+
+    /// A conditional branch to the first instruction of its unit, which is at `eip`.
+    pub fn repeats_unit(&self, eip: u32) -> bool {
+        let i = &self.instruction;
+        let at = eip.wrapping_add(self.offset);
+        let target = match i.op0_kind() {
+            OpKind::NearBranch16 => at.wrapping_add(u32::from(i.near_branch16())) & 0xFFFF,
+            OpKind::NearBranch32 => at.wrapping_add(i.near_branch32()),
+            _ => return false,
+        };
+        i.is_jcc_short_or_near() && target == eip
+    }
 }
 
-/// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one page and
-/// within the code segment. Empty where the first does not.
+/// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one
+/// page and within the code segment; loops several times over. Empty where the first does not.
 pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec<GuestInsn> {
     let mut unit = Vec::new();
     let on_page = 0x1000 - (ram & 0xFFF) as u32;
@@ -53,7 +65,19 @@ pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec
             break;
         }
     }
+    unroll(&mut unit, eip, most);
     unit
+}
+
+/// A loop that is one unit: repeats it, so that the budget is looked at once for several rounds.
+fn unroll(unit: &mut Vec<GuestInsn>, eip: u32, most: usize) {
+    if !unit.last().is_some_and(|last| last.repeats_unit(eip)) {
+        return;
+    }
+    let body = unit.len();
+    for _ in 1..most / body {
+        unit.extend_from_within(..body);
+    }
 }
 
 /// Whether the next instruction is mostly not reached from this one, or in another mode.
@@ -69,7 +93,7 @@ fn ends_unit(i: &Instruction) -> bool {
 /// A branch backwards is mostly taken.
 fn backwards(i: &Instruction) -> bool {
     match i.op0_kind() {
-        iced_x86::OpKind::NearBranch16 => (i.near_branch16() as i16) < i.len() as i16,
+        OpKind::NearBranch16 => (i.near_branch16() as i16) < i.len() as i16,
         _ => (i.near_branch32() as i32) < i.len() as i32,
     }
 }

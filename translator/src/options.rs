@@ -1,7 +1,7 @@
 //! Settings of the translator.
 
 /// Guest instructions in a translation unit, at most.
-pub const UNIT_MAX: usize = 32;
+pub const UNIT_MAX: usize = 64;
 
 /// Settings of the translator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Options {
     pub chaining: bool,
     /// Bytes of the code arena; it has at least some 272 KiB and at most 1 GiB.
     pub arena: usize,
-    /// Instructions in a translation unit, at most; no more than 32 in any case.
+    /// Instructions in a translation unit, at most; no more than 64 in any case.
     pub unit: usize,
     /// When memory is accessed through windows.
     pub windows: Windows,
@@ -31,6 +31,6 @@ pub enum Windows {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threshold: 4, chaining: true, arena: 32 << 20, unit: UNIT_MAX, windows: Windows::WhenHot }
+        Options { threshold: 2, chaining: true, arena: 32 << 20, unit: UNIT_MAX, windows: Windows::WhenHot }
     }
 }

@@ -57,7 +57,12 @@ impl Lower<'_> {
             }
             (_, Some(target)) if conditional => {
                 let condition = i.condition_code() as u8 - 1;
-                self.side_exit(n, jcc_opcode(condition), target);
+                if n + 1 < self.guest.len() && self.guest[n].repeats_unit(self.frame.eip) {
+                    // The next round follows; the way out is where the branch is not taken.
+                    self.side_exit(n, jcc_opcode(condition ^ 1), eip);
+                } else {
+                    self.side_exit(n, jcc_opcode(condition), target);
+                }
                 Some(true)
             }
             _ => None,
