@@ -478,7 +478,11 @@ impl Callouts for Session<'_, '_> {
         if fault && site.kind == SiteKind::Repeat {
             self.leave_repetition(context);
         }
-        let live = context.live();
+        let mut live = context.live();
+        if matches!(site.kind, SiteKind::Plain | SiteKind::Mode) {
+            // It is given again when a native instruction asks for it.
+            live = live.without(site.uses);
+        }
         context.take(site.uses, self.cpu, self.arena, self.stubs);
         store(context, self.cpu, left);
         let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));

@@ -43,6 +43,13 @@ impl Uses {
     }
 }
 
+impl Uses {
+    /// What of it `other` does not use.
+    pub fn without(self, other: Uses) -> Uses {
+        Uses { x87: self.x87 && !other.x87, simd: self.simd && !other.simd }
+    }
+}
+
 impl BitOr for Uses {
     type Output = Uses;
     fn bitor(self, other: Uses) -> Uses {

@@ -239,7 +239,7 @@ fn other(rng: &mut Rng) -> Instruction {
     match rng.below(9) {
         0 => Instruction::with2(Code::Cmp_rm32_r32, a, b),
         1 => Instruction::with2(Code::Mov_rm32_r32, a, b),
-        2 => Instruction::with2(Code::Add_rm32_imm8, a, 16 * (rng.below(5) as i32 - 2)),
+        2 => Instruction::with2(Code::Add_rm32_imm8, a, rng.pick(&[16, 32, -16, 8, 1])),
         3 => Instruction::with2(Code::Mov_rm32_r32, memory(rng), a),
         4 => Instruction::with1(Code::Push_r32, a),
         5 => Instruction::with2(Code::Bt_rm32_imm8, a, rng.below(32)),
@@ -378,6 +378,35 @@ fn compare(options: Options, first: u64) {
     }
     if std::env::var_os("IDEM86_UNITS_CASES").is_some() {
         eprintln!("{}", translator.counters());
+    }
+}
+
+/// What was learnt of a pointer does not outlive its change.
+#[test]
+fn alignment_is_looked_at_again_when_a_pointer_moves() {
+    let changes: [&[u8]; 4] = [
+        &[0x83, 0xC1, 0x08], // add ecx,8
+        &[0x41],             // inc ecx
+        &[0x0F, 0x7E, 0xC1], // movd ecx,mm0
+        &[0xE2, 0x00],       // loop to the next instruction
+    ];
+    for change in changes {
+        let Ok(mut translator) = Translator::new(TABLES) else { return };
+        // movaps xmm0,[ecx]; movaps xmm1,[ecx+16]; the change; movaps xmm2,[ecx+32]; hlt
+        let head = [0x0F, 0x28, 0x01, 0x0F, 0x28, 0x49, 0x10];
+        let program = [&head, change, &[0x0F, 0x28, 0x51, 0x20, 0xF4]].concat();
+        let mut pc = Pc::new();
+        pc.prepare(&program, Rng::new(0));
+        pc.cpu.gpr.set::<u32>(gpr::CX, 0x1_0F00);
+        pc.cpu.x87.significand[0] = 0x1_0F01;
+        pc.cpu.x87.set_control(0x37F);
+        pc.cpu.simd.mxcsr = 0x1F80;
+        pc.cpu.cr0 = cr0::PE | cr0::NE;
+        pc.cpu.cr4 = cr4::OSFXSR;
+        pc.cpu.state_changed();
+        assert_eq!(pc.run(Some(&mut translator), 1000), Stop::Halted);
+        // At the handler of #GP, behind its HLT.
+        assert_eq!(pc.cpu.rip, HANDLERS as u64 + 13 + 1, "{}", listing(&program));
     }
 }
 

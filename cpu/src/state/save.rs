@@ -317,7 +317,7 @@ impl CpuState {
             (self.dr7 & !dr7::WRITABLE == dr7::FIXED, "reserved bits of DR7"),
             (self.pending_debug & !dr6::WRITABLE == 0, "a pending debug trap"),
             (self.msr.is_possible(), "a model-specific register"),
-            (self.x87.top < 8 && self.x87.status & 0x3800 == 0, "the x87 status word"),
+            (self.x87.is_possible(), "an x87 register other than of data"),
             (self.simd.mxcsr & !0xFFFF == 0, "reserved bits of MXCSR"),
             (self.retired <= WORK_MAX, "the count of retired work"),
         ];

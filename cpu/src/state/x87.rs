@@ -83,6 +83,12 @@ impl X87 {
         self.control = value & CONTROL_WRITABLE | CONTROL_FIXED;
     }
 
+    /// Whether a processor can come to this state.
+    pub fn is_possible(&self) -> bool {
+        let reserved = self.control & !CONTROL_WRITABLE != CONTROL_FIXED;
+        !reserved && self.status & !status::KEPT == 0 && self.top < 8 && self.last_opcode < 1 << 11
+    }
+
     /// Whether an unmasked exception is pending: ES of the status word.
     #[inline(always)]
     pub fn error_pending(&self) -> bool {

@@ -23,6 +23,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 use iced_x86::{Encoder, FlowControl, Instruction, Mnemonic};
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
 use idem86_cpu::state::segment::SegReg;
+use units::Aligned;
 
 /// A direct branch that can be patched to lead to another unit.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +139,8 @@ struct Lower<'a> {
     uses: Uses,
     /// What is known to be live.
     live: Uses,
+    /// The operand that is known to lie on a 16-byte boundary.
+    aligned: Option<Aligned>,
     /// What the instructions so far have done, unless they told.
     last: Last,
 }
@@ -161,6 +164,7 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Option<Lowered> {
         pending: Vec::new(),
         uses: Uses::default(),
         live: Uses::default(),
+        aligned: None,
         last: Last::default(),
     };
     let entry = l.prologue();
@@ -260,6 +264,8 @@ impl Lower<'_> {
     fn instruction(&mut self, n: usize) -> bool {
         let i = self.guest[n].instruction;
         self.uses = Uses::of(&i);
+        let before = n.checked_sub(1).map(|n| self.guest[n].instruction);
+        self.aligned = self.aligned.filter(|a| before.is_none_or(|i| a.survives(&i)));
         if i.flow_control() != FlowControl::Next {
             self.leave_last();
         }
@@ -275,6 +281,7 @@ impl Lower<'_> {
             || self.unit(n, &i);
         if !lowered {
             self.callout(n);
+            self.live = self.live.without(self.uses);
             self.note_last(n, &i);
         }
         for site in std::mem::take(&mut self.pending) {

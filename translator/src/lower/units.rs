@@ -11,7 +11,9 @@ use crate::emit::abi::*;
 use crate::host::units::Units;
 use crate::units::{Last, Uses};
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, Register};
+use iced_x86::{
+    Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedRegister,
+};
 use idem86_cpu::decode::attrs::{Class, Sensitivity, class, sensitivity};
 use idem86_cpu::state::segment::SegReg;
 
@@ -24,8 +26,15 @@ impl Lower<'_> {
         let straight = |i: &&Instruction| {
             i.flow_control() == FlowControl::Next && sensitivity(i) == Sensitivity::Innocuous
         };
-        let reached = self.guest.iter().map(|g| &g.instruction).take_while(straight);
-        reached.filter(|i| is_native(i)).fold(Uses::default(), |all, i| all | Uses::of(i))
+        let (mut needs, mut lost) = (Uses::default(), Uses::default());
+        for i in self.guest.iter().map(|g| &g.instruction).take_while(straight) {
+            let uses = Uses::of(i);
+            match is_native(i) {
+                true => needs = needs | uses.without(lost),
+                false => lost = lost | uses,
+            }
+        }
+        needs
     }
 
     /// Lowers instruction `n` if it belongs here. `false` leaves everything as it was.
@@ -79,8 +88,12 @@ impl Lower<'_> {
         if access.size != 16 || allows_misalignment(i) || self.uses_window(site) {
             return self.operand(i, access, site);
         }
+        let aligned = Aligned::new(i, access.segment);
         self.effective_address(i);
-        self.require_alignment(access.segment, site);
+        if self.aligned != Some(aligned) {
+            self.require_alignment(access.segment, site);
+            self.aligned = Some(aligned);
+        }
         self.at_offset(access, site)
     }
 
@@ -220,6 +233,41 @@ impl Lower<'_> {
             ; mov rcx, r10
             ; ldmxcsr [r12 + WORD]
         );
+    }
+}
+
+/// An operand that lies on a 16-byte boundary: all that differ from it by a multiple of 16 do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aligned {
+    segment: SegReg,
+    base: Register,
+    index: Register,
+    scale: u32,
+    /// Its displacement modulo 16.
+    displacement: u64,
+}
+
+impl Aligned {
+    fn new(i: &Instruction, segment: SegReg) -> Aligned {
+        Aligned {
+            segment,
+            base: i.memory_base(),
+            index: i.memory_index(),
+            scale: i.memory_index_scale(),
+            displacement: i.memory_displacement64() % 16,
+        }
+    }
+
+    /// Whether it does so behind `i` too.
+    pub(super) fn survives(self, i: &Instruction) -> bool {
+        let writes = |r: &UsedRegister| !matches!(r.access(), OpAccess::Read | OpAccess::CondRead);
+        let own = |r: &UsedRegister| {
+            let full = r.register().full_register32();
+            full == self.base.full_register32() || full == self.index.full_register32()
+        };
+        let mut factory = InstructionInfoFactory::new();
+        let moved = factory.info(i).used_registers().iter().any(|r| writes(r) && own(r));
+        !moved && sensitivity(i) == Sensitivity::Innocuous
     }
 }
 
