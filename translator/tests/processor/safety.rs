@@ -1,8 +1,11 @@
 //! The host's memory: a guest changes none but its RAM, and no code can be written where it is executed.
 
 use crate::engine::WAYS;
+use crate::kit::{Kit, place};
 use crate::programs::{Random, World};
+use idem86_cpu::flat::FlatBus;
 use idem86_cpu::run::Stop;
+use idem86_cpu::state::gpr;
 use idem86_translator::{Translator, Windows};
 use std::cell::Cell;
 
@@ -45,6 +48,27 @@ fn what_lies_around_ram_is_neither_read_nor_written() {
             (0..GUARD).all(|n| behind[n] == canary(GUARD + ram + n)),
             "{world:?}, seed {seed}: behind RAM"
         );
+    }
+}
+
+/// A bus says that there is RAM where none was lent: reads give ones, writes are dropped.
+#[test]
+fn ram_that_was_promised_but_not_lent_is_not_accessed() {
+    for (_, options) in WAYS {
+        let mut k = Kit::protected(0);
+        let ram = k.ram.len();
+        k.bus = FlatBus::new(ram + GUARD);
+        // MOV EAX, [ESI]; MOV [ESI], EBX; ADD [ESI], EBX; JMP back
+        k.put(place::CODE, &[0x8B, 0x06, 0x89, 0x1E, 0x01, 0x1E, 0xEB, 0xF8]);
+        k.cpu.gpr.set(gpr::SI, ram as u32 + 0x123);
+        k.cpu.state_changed();
+        let mut memory: Vec<u8> = (0..ram + GUARD).map(canary).collect();
+        memory[..ram].copy_from_slice(&k.ram);
+        let mut translator = Translator::new(options).expect("the host can run translated code");
+        let cells = &Cell::from_mut(&mut memory[..]).as_slice_of_cells()[..ram];
+        assert_eq!(k.cpu.run_with(&mut translator, cells, &mut k.bus, 100), Stop::Budget);
+        assert_eq!(k.cpu.gpr.get::<u32>(gpr::AX), u32::MAX);
+        assert!(memory[..ram] == k.ram[..] && (ram..ram + GUARD).all(|n| memory[n] == canary(n)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Code that is overwritten: by itself, from the next instruction to the next page, at every size and place; through
 //! other addresses; by repeated stores; from outside.
 
-use super::{FAR, everywhere, to_halt};
+use super::{FAR, FRAME, everywhere, to_halt};
 use crate::engine::{Engine, WAYS};
 use crate::kit::{Kit, Led, asm, place};
 use iced_x86::code_asm::*;
@@ -170,6 +170,59 @@ fn code_that_is_written_from_outside_is_seen() {
                 assert_eq!(at_byte, n as u8);
             }
         });
+    }
+}
+
+/// A page of code is mapped elsewhere: what is called is what is there now, also by code that was linked to it.
+#[test]
+fn code_whose_page_is_mapped_elsewhere_is_executed_from_there() {
+    for (cpl, reload) in [(0, false), (0, true)] {
+        let build = || {
+            let mut k = Kit::protected(cpl);
+            k.page();
+            // Three pages of code that add 1, 10 or 100 to EBX, across the end of the page before.
+            for n in 0..3u32 {
+                let frame = FRAME + n * 0x2000;
+                let add = [&[0x81, 0xC3][..], &10u32.pow(n).to_le_bytes(), &[0xC3]].concat();
+                k.put(frame + 0xFFD, &add[..3]);
+                k.put(frame + 0x1000, &add[3..]);
+                k.put(frame + 0x10, &[0xE9]);
+                k.put32(frame + 0x11, 0xFFD - 0x15);
+                k.put(frame + 0x20, &add);
+            }
+            let code = asm(32, |a| {
+                let mut again = a.create_label();
+                a.set_label(&mut again)?;
+                for n in [0, 1, 0, 2, 2, 1] {
+                    for page in 0..2 {
+                        let frame = FRAME + n * 0x2000 + page * 0x1000;
+                        a.mov(dword_ptr(place::PAGING + 0x1000 + (FAR >> 12) * 4 + 4 * page), frame | 7)?;
+                        if reload {
+                            a.mov(eax, cr3)?;
+                            a.mov(cr3, eax)?;
+                        } else {
+                            a.invlpg(byte_ptr(FAR + 0x1000 * page))?;
+                        }
+                    }
+                    a.mov(eax, FAR + 0x10)?;
+                    a.call(eax)?;
+                    a.mov(eax, FAR + 0x20)?;
+                    a.call(eax)?;
+                }
+                a.dec(ecx)?;
+                a.jnz(again)?;
+                a.hlt()
+            });
+            k.put(place::CODE, &code);
+            k.cpu.gpr.set(gpr::CX, 3u32);
+            k.cpu.gpr.set(gpr::BX, 0u32);
+            k.cpu.state_changed();
+            k
+        };
+        let k = everywhere(&format!("mapped elsewhere, CR3 {reload}"), build, |k| {
+            to_halt(k);
+        });
+        assert_eq!(k.cpu.gpr.get::<u32>(gpr::BX), 3 * 2 * 222);
     }
 }
 

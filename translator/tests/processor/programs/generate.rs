@@ -67,6 +67,8 @@ struct Writer<'a> {
     r: &'a mut Random,
     flavour: Flavour,
     origin: u32,
+    /// Where the block begins.
+    at: u32,
     out: Vec<u8>,
 }
 
@@ -75,7 +77,7 @@ pub fn program(r: &mut Random, flavour: Flavour) -> Program {
     let origin = place::CODE - flavour.base + r.below(STRIDE);
     let mut code = Vec::new();
     for n in 0..BLOCKS {
-        let mut w = Writer { r, flavour, origin, out: Vec::new() };
+        let mut w = Writer { r, flavour, origin, at: block_at(origin, n), out: Vec::new() };
         w.block(n);
         let mut block = w.out;
         // What is too long is cut off: the next block goes on in the middle of an instruction.
@@ -133,7 +135,7 @@ impl Writer<'_> {
         let target = self.block_at(there);
         let wide = self.flavour.bits == 32;
         let relative = |length: u32| target.wrapping_sub(here + length);
-        match self.r.below(10) {
+        match if self.flavour.paged && self.r.one_in(4) { 8 } else { self.r.below(10) } {
             0..3 => {
                 let length = if wide { 5 } else { 3 };
                 self.put(&[0xE9]);
@@ -168,9 +170,11 @@ impl Writer<'_> {
                 }
             }
             8 => {
-                // MOV EAX, a block; JMP or CALL EAX.
+                // MOV EAX, a block, perhaps where it is mapped too; JMP or CALL EAX.
+                let alias = place::ALIASES + self.r.below(place::ALIAS_PAGES) * 0x1000 + (target & 0xFFF);
+                let elsewhere = self.flavour.paged && self.r.one_in(2);
                 self.put(&[0xB8]);
-                self.word(target);
+                self.word(if elsewhere { alias } else { target });
                 let modrm = self.r.pick(&[0xE0, 0xD0]);
                 self.put(&[0xFF, modrm]);
             }
@@ -253,7 +257,7 @@ impl Writer<'_> {
             self.put(&[prefix]);
         }
         let reg = self.r.u8();
-        match self.r.below(24) {
+        match self.r.below(26) {
             0..4 => {
                 let opcode = (self.r.u8() & 7) << 3 | self.r.u8() & 3;
                 self.put(&[opcode]);
@@ -322,7 +326,7 @@ impl Writer<'_> {
                 self.word(at);
             }
             20 => self.float(reg),
-            21 => self.patch(),
+            21..24 => self.patch(),
             _ => self.system(),
         }
     }
@@ -382,8 +386,13 @@ impl Writer<'_> {
 
     /// Writes to code: near, mostly ahead, so that what was written is executed soon.
     fn patch(&mut self) {
-        let near = self.r.below(STRIDE * BLOCKS);
-        let at = self.origin + near;
+        let here = self.at + self.out.len() as u32;
+        let ahead = here.wrapping_add(self.r.below(0x30));
+        let far = self.origin + self.r.below(STRIDE * BLOCKS);
+        let mut at = if self.r.one_in(2) { ahead } else { far };
+        if self.flavour.paged && self.r.one_in(3) {
+            at = place::ALIASES + self.r.below(place::ALIAS_PAGES) * 0x1000 + (at & 0xFFF);
+        }
         let (opcode, size) = self.r.pick(&[(0xC6, 1), (0xC7, 2), (0xC7, 4)]);
         if size == if self.flavour.bits == 16 { 4 } else { 2 } {
             self.put(&[0x66]);
@@ -402,7 +411,7 @@ impl Writer<'_> {
                 // MOV dword [entry], value; INVLPG, except where rights only grow.
                 let (page, frame) = (self.r.below(place::ALIAS_PAGES), self.r.below(4));
                 let linear = place::ALIASES + page * 0x1000;
-                let frames = [place::DATA, place::DATA + 0x1000, place::CODE, place::STACK & !0xFFF];
+                let frames = [place::DATA, place::CODE + 0x1000, place::CODE, place::CODE];
                 let rights = self.r.pick(&[7, 7, 5, 3, 1, 0, 0x67, 0x107, 0x65, 0x27]);
                 let entry = frames[frame as usize] | rights;
                 self.put(&[0x36, 0xC7, 0x05]);

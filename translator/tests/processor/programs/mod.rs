@@ -207,7 +207,7 @@ fn page(k: &mut Kit, r: &mut Random) {
     k.page();
     let entry = |linear: u32| place::TABLE + (linear >> 12) * 4;
     for n in 0..place::ALIAS_PAGES {
-        let frame = r.pick(&[place::DATA, place::DATA + 0x1000, place::DATA + 0x2000, place::CODE]);
+        let frame = r.pick(&[place::DATA, place::CODE + 0x1000, place::CODE, place::CODE]);
         k.put32(entry(place::ALIASES + n * 0x1000), frame | r.pick(&[7, 7, 5, 3, 0, 0x107]));
         let absent = place::ABSENT + n * 0x1000;
         k.put32(entry(absent), absent);
