@@ -1,6 +1,6 @@
 //! FreeDOS from diskettes: prompt, directory, and what is written.
 
-use crate::support::{BIOSES, Session, builtin, engines, guest, snapshot, writable};
+use crate::support::{BIOSES, Maker, Session, builtin, engines, guest, snapshot, writable};
 use idem86::machine::image::detect::ImageKind;
 
 /// The diskette with FreeDOS and small programs on it.
@@ -8,8 +8,18 @@ const DISKETTE: &str = "freedos722.img";
 
 #[test]
 fn freedos_reaches_its_prompt_and_takes_commands() {
+    takes_commands(&BIOSES[..1]);
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn freedos_reaches_its_prompt_and_takes_commands_on_other_bioses() {
+    takes_commands(&BIOSES[1..]);
+}
+
+fn takes_commands(bioses: &[(&str, Maker)]) {
     for engine in engines() {
-        for (bios, machine) in BIOSES {
+        for (bios, machine) in bioses {
             let test = format!("FreeDOS, {bios}");
             let (Some(path), Some(mut config)) = (guest(&test, DISKETTE), machine(&test, 16)) else {
                 continue;
@@ -36,8 +46,18 @@ fn freedos_reaches_its_prompt_and_takes_commands() {
 
 #[test]
 fn what_is_written_is_kept_but_for_snapshots() {
+    keeps_files(&BIOSES[..1]);
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn what_is_written_is_kept_but_for_snapshots_on_other_bioses() {
+    keeps_files(&BIOSES[1..]);
+}
+
+fn keeps_files(bioses: &[(&str, Maker)]) {
     for engine in engines() {
-        for (bios, machine) in BIOSES {
+        for (bios, machine) in bioses {
             let test = format!("FreeDOS writes, {bios}");
             let Some(original) = guest(&test, DISKETTE) else { continue };
             let before = std::fs::read(original).unwrap();
