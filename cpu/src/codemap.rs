@@ -18,6 +18,17 @@ pub struct DirtyCode {
     pub lines: u64,
 }
 
+/// What decoding changed on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// It is to be traced from now on.
+    NewPage,
+    /// It was traced, and code lies on more of its lines.
+    NewLines,
+    /// Nothing of that.
+    Nothing,
+}
+
 /// The code on one page.
 #[derive(Debug, Default)]
 struct CodePage {
@@ -45,17 +56,25 @@ impl CodeMap {
         self.pages.get((offset >> 12) as usize).is_some_and(|p| p.bytes.is_some())
     }
 
-    /// Code was decoded from `len` bytes at `offset`, all on one page. Returns whether the page is to be traced from
-    /// now on.
-    pub fn decoded(&mut self, offset: u64, len: usize) -> bool {
+    /// The lines that hold code on the RAM page at `offset`.
+    pub fn lines(&self, offset: u64) -> u64 {
+        self.pages.get((offset >> 12) as usize).map_or(0, |p| p.lines)
+    }
+
+    /// Code was decoded from `len` bytes at `offset`, all on one page. Returns what that changed.
+    pub fn decoded(&mut self, offset: u64, len: usize) -> Decoded {
         let index = (offset >> 12) as usize;
         if index >= self.pages.len() {
             self.pages.resize_with(index + 1, CodePage::default);
         }
         let page = &mut self.pages[index];
-        let new = page.bytes.is_none();
+        let (new, before) = (page.bytes.is_none(), page.lines);
         page.add(offset, len as u64);
-        new
+        match () {
+            _ if new => Decoded::NewPage,
+            _ if page.lines != before => Decoded::NewLines,
+            _ => Decoded::Nothing,
+        }
     }
 
     /// `size` bytes at `offset`, all on one page, were written. Returns whether the run loop must look at it: that
@@ -202,8 +221,9 @@ mod tests {
     #[test]
     fn a_write_beside_code_is_no_hit() {
         let mut m = CodeMap::default();
-        assert!(m.decoded(0x3010, 20));
-        assert!(!m.decoded(0x3100, 1), "the page is traced already");
+        assert_eq!(m.decoded(0x3010, 20), Decoded::NewPage);
+        assert_eq!(m.decoded(0x3100, 1), Decoded::NewLines, "the page is traced already");
+        assert_eq!(m.lines(0x3000), 1 | 1 << 4);
         assert!(!m.written(0x3040, 4));
         assert!(!m.written(0x3024, 1), "on the line of the code, but behind its last byte");
         assert!(!m.written(0x300C, 4));
@@ -217,12 +237,12 @@ mod tests {
     #[test]
     fn a_page_is_traced_until_it_was_written_often_enough() {
         let mut m = CodeMap::default();
-        assert!(m.decoded(0x3010, 20));
+        assert_eq!(m.decoded(0x3010, 20), Decoded::NewPage);
         assert!(m.written(0x3010, 1));
         m.take_dirty();
         assert!(!m.retain(3, std::iter::empty()));
         assert!(m.traces(0x3000));
-        assert!(!m.decoded(0x3010, 20), "decoded again before long");
+        assert_eq!(m.decoded(0x3010, 20), Decoded::NewLines, "decoded again before long");
         m.written(0x3010, 1);
         m.take_dirty();
         m.retain(3, std::iter::empty());

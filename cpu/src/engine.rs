@@ -5,10 +5,11 @@
 //! cannot do itself it has executed here, one instruction at a time, so that semantics exist once.
 
 use crate::bus::{Biu, Bus, PageKind, Work};
+use crate::codemap::Decoded;
 use crate::cpu::Cpu;
 use crate::decode::insn::Insn;
 use crate::mmu::Access;
-use crate::mmu::tlb::{Change, View};
+use crate::mmu::tlb::{Change, SLOW, View};
 use crate::run::Stop;
 use crate::state::control::dr7;
 use crate::state::eflags::bit;
@@ -40,6 +41,8 @@ pub struct DirectPage {
     pub read: bool,
     /// It can be written.
     pub write: bool,
+    /// It could be written but for the code on these of its lines (64 bytes each, one bit per line).
+    pub code: Option<u64>,
     /// Its translation survives a load of CR3.
     pub global: bool,
 }
@@ -135,8 +138,10 @@ impl Cpu {
     /// Code was taken from `len` bytes at `offset` of RAM, all on one page: [`Engine::drop_code`] is told when they
     /// are overwritten.
     pub fn keep_code(&mut self, offset: u64, len: usize) {
-        if self.code.decoded(offset, len) {
-            self.tlb.trace_writes(offset & !0xFFF);
+        match self.code.decoded(offset, len) {
+            Decoded::NewPage => self.tlb.trace_writes(offset & !0xFFF),
+            Decoded::NewLines => self.tlb.note(Change::Traced(offset & !0xFFF)),
+            Decoded::Nothing => {}
         }
     }
 
@@ -146,7 +151,8 @@ impl Cpu {
         let page = linear & 0xFFFF_F000;
         let e = self.tlb.entry(view, page);
         let (read, write) = (e.read == page, e.write == page);
-        (read || write).then(|| DirectPage { ram: e.ram, read, write, global: e.is_global() })
+        let code = (read && e.plain() && e.write == page | SLOW).then(|| self.code.lines(e.ram));
+        (read || write).then(|| DirectPage { ram: e.ram, read, write, code, global: e.is_global() })
     }
 
     /// Whether the page of `linear`, as far as it was translated before, keeps its translation when CR3 is loaded.

@@ -329,9 +329,7 @@ impl Cpu {
         }
         let insns: Vec<Insn> = run[..count].iter().flatten().copied().collect();
         let on_page = offset.min(0x1000 - (ram & 0xFFF) as usize);
-        if self.code.decoded(ram, on_page) {
-            self.tlb.trace_writes(ram & !0xFFF);
-        }
+        self.keep_code(ram, on_page);
         Ok(Found::Block(blocks.insert(ram, size, &insns, spanning)))
     }
 

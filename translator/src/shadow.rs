@@ -3,7 +3,8 @@
 //!
 //! An entry is the distance from a guest linear address to its host address, or zero: then the access takes the slow
 //! path. The array for writes is the universal tracer: an entry is there only if nobody wants to know of writes to the
-//! page. Accesses that cross a page form an index with bit 20 set, where no entry ever is.
+//! page. Two more arrays serve writes beside code: where the page lies, and which of its lines of 64 bytes are free of
+//! it; the slow path looks there before it calls out. Accesses that cross a page form an index with bit 20 set, where no entry ever is.
 
 use crate::host::sparse::SparseTable;
 use idem86_cpu::engine::DirectPage;
@@ -14,6 +15,10 @@ use std::io;
 const ENTRIES: usize = 1 << 21;
 /// From the table for reads to the table for writes, in bytes.
 pub const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
+/// From the table for reads to that of pages with code, and to that of their free lines, in bytes.
+pub const MIXED_TABLE: i32 = 2 * WRITE_TABLE;
+/// See [`MIXED_TABLE`].
+pub const FREE_TABLE: i32 = 3 * WRITE_TABLE;
 /// Low bits of the register that holds the tables, so that it is also the count of shifts by 12.
 pub const TABLES_BIAS: i32 = 12;
 /// Extracts page number and crossing bit from a linear address that was rotated right by 12.
@@ -50,7 +55,7 @@ impl Shadow {
     pub fn new() -> io::Result<Self> {
         let view = || {
             Ok::<_, io::Error>(View {
-                table: SparseTable::new(2 * ENTRIES)?,
+                table: SparseTable::new(4 * ENTRIES)?,
                 filled: Vec::new(),
                 look_at: FILLED_MIN,
             })
@@ -68,24 +73,40 @@ impl Shadow {
         let number = linear >> 12;
         let delta = (ram + page.ram).wrapping_sub(u64::from(number) << 12);
         let view = &mut self.views[usize::from(user)];
-        let read = page.read && view.table.get(number as usize) != delta;
-        let write = page.write && view.table.get(ENTRIES + number as usize) != delta;
-        if !read && !write {
+        let number = number as usize;
+        let read = page.read && view.table.get(number) != delta;
+        let write = page.write && view.table.get(ENTRIES + number) != delta;
+        // An access may reach into the next line, and the last line's into the next page.
+        let free = page.code.map(|lines| !(lines | lines >> 1 | 1 << 63));
+        let mixed = free.filter(|free| {
+            (view.table.get(2 * ENTRIES + number), view.table.get(3 * ENTRIES + number)) != (delta, *free)
+        });
+        if !read && !write && mixed.is_none() {
             return;
         }
-        view.note(number, page.global);
+        view.note(number as u32, page.global);
         if read {
-            view.table.set(number as usize, delta);
+            view.table.set(number, delta);
         }
-        if write {
+        if write || mixed.is_some() {
             let places = self.writable.entry(page.ram).or_default();
             if places.len() == ALIASES_MAX {
                 for (user, number) in places.drain(..) {
-                    self.views[usize::from(user)].table.set(ENTRIES + number as usize, 0);
+                    self.views[usize::from(user)].protect(number);
                 }
             }
-            places.push((u8::from(user), number));
-            self.views[usize::from(user)].table.set(ENTRIES + number as usize, delta);
+            let place = (u8::from(user), number as u32);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let view = &mut self.views[usize::from(user)];
+        if write {
+            view.table.set(ENTRIES + number, delta);
+        }
+        if let Some(free) = mixed {
+            view.table.set(2 * ENTRIES + number, delta);
+            view.table.set(3 * ENTRIES + number, free);
         }
         self.fills += 1;
     }
@@ -93,7 +114,7 @@ impl Shadow {
     /// Writes to the page of RAM at offset `ram` must be seen from now on.
     pub fn trace(&mut self, ram: u64) {
         for (user, number) in self.writable.remove(&ram).unwrap_or_default() {
-            self.views[usize::from(user)].table.set(ENTRIES + number as usize, 0);
+            self.views[usize::from(user)].protect(number);
         }
     }
 
@@ -147,7 +168,13 @@ impl View {
 
     fn clear(&mut self, number: u32) {
         self.table.set(number as usize, 0);
+        self.protect(number);
+    }
+
+    /// Writes to the page take the slow path and call out.
+    fn protect(&mut self, number: u32) {
         self.table.set(ENTRIES + number as usize, 0);
+        self.table.set(2 * ENTRIES + number as usize, 0);
     }
 }
 
@@ -158,7 +185,7 @@ mod tests {
     #[test]
     fn pages_that_come_and_go_do_not_add_up() {
         let mut shadow = Shadow::new().expect("memory");
-        let page = DirectPage { ram: 0x5000, read: true, write: true, global: true };
+        let page = DirectPage { ram: 0x5000, read: true, write: true, code: None, global: true };
         for n in 0..100_000 {
             shadow.fill(false, 0x1000 * (n % 3), page, 1 << 30);
             shadow.forget_page(0x1000 * (n % 3));

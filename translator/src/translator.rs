@@ -6,7 +6,7 @@ use crate::host::arena::CodeArena;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, Exit, FAULT_SITE, enter};
 use crate::host::ram::Ram;
 use crate::key::ModeKey;
-use crate::lower::{Site, SiteKind, UNIT_SHIFT};
+use crate::lower::{GO_SITE, Site, SiteKind, UNIT_SHIFT};
 use crate::options::{Options, Windows};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
@@ -168,7 +168,7 @@ impl Translator {
             return None;
         }
         let ram = cpu.code_offset(biu, u64::from(linear))?;
-        let heat = &mut self.heat[(ram ^ ram >> 16) as usize % HEAT];
+        let heat = &mut self.heat[heat_slot(ram)];
         if *heat < self.options.threshold {
             *heat += 1;
             return None;
@@ -289,6 +289,11 @@ impl Views {
     }
 }
 
+/// Where executions of the code at offset `ram` of RAM are counted.
+fn heat_slot(ram: u64) -> usize {
+    (ram ^ ram >> 16) as usize % HEAT
+}
+
 /// Follows what happened to translations. Gives whether code may be elsewhere now.
 fn follow(
     cpu: &mut Cpu,
@@ -387,6 +392,12 @@ struct Session<'a, 'b> {
 impl<'a> Session<'a, '_> {
     /// The unit and the site of a callout.
     fn site(&self, context: &mut Context, site: u32) -> Option<(u32, &'a Unit, Site)> {
+        if site != FAULT_SITE && site & GO_SITE != 0 {
+            let go = site & !GO_SITE;
+            let (_, id) = self.by_code.range(..=go).next_back()?;
+            let unit = self.units.get(*id as usize)?;
+            return Some((*id, unit, *unit.sites.iter().find(|s| s.go == Some(go - unit.at))?));
+        }
         if site != FAULT_SITE {
             let (id, n) = (site >> UNIT_SHIFT, site & ((1 << UNIT_SHIFT) - 1));
             let unit = self.units.get(id as usize)?;
@@ -434,7 +445,7 @@ impl<'a> Session<'a, '_> {
         }
         self.counters.faults += 1;
         let mut shown = false;
-        if let Some((linear, DirectPage { ram, read: true, write, global })) = page
+        if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page
             && let Some(window) = self.views.windows[usize::from(self.key.user)].as_mut().filter(|w| w.open)
         {
             shown = window.show(Run { page: linear >> 12, pages: 1, ram, writable: write, global });
@@ -598,6 +609,11 @@ impl Engine for Translator {
     }
 
     fn drop_code(&mut self, page: usize, lines: u64) {
+        // What stands there now was not executed yet.
+        for line in (0..64).filter(|line| lines & 1 << line != 0) {
+            let start = ((page as u64) << 12) + 64 * line;
+            (start..start + 64).for_each(|ram| self.heat[heat_slot(ram)] = 0);
+        }
         self.cache.drop_lines(page, lines);
     }
 

@@ -95,7 +95,7 @@ pub enum Change {
     Local,
     /// Those of the page at this linear address were forgotten.
     Page(u64),
-    /// Writes to the RAM page at this offset are traced from now on.
+    /// Writes to the RAM page at this offset are traced from now on, or more of its lines hold code.
     Traced(u64),
 }
 
@@ -144,7 +144,8 @@ impl Tlb {
         self.log.as_ref().is_some_and(|log| !log.is_empty())
     }
 
-    fn note(&mut self, change: Change) {
+    /// Adds to the log.
+    pub fn note(&mut self, change: Change) {
         match &mut self.log {
             Some(log) if change == Change::All || log.len() == LOG_MAX => {
                 log.clear();

@@ -1,6 +1,7 @@
 //! The code at the start of the arena: the way in, the ways out, and the way to a callout.
 
 use super::abi::*;
+use crate::shadow::{FREE_TABLE, MIXED_TABLE, TABLES_BIAS};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 use idem86_cpu::state::gpr;
@@ -118,7 +119,36 @@ pub fn assemble() -> (Vec<u8>, Stubs) {
         ; .align 16
     );
     stubs.slow = a.offset().0 as u32;
+    let no = a.new_dynamic_label();
+    // A write beside code goes on where the look-up would have, if the slow path's tables have the page and its line
+    // is free. The site's name is on the stack meanwhile.
     dynasm!(a; .arch x64
+        ; push r9
+        ; mov ecx, 31
+        ; shrx ecx, r9d, ecx
+        ; jrcxz =>no
+        ; shrx ecx, r8d, r13d
+        ; mov rcx, [r13 + rcx * 8 + (MIXED_TABLE - TABLES_BIAS)]
+        ; jrcxz =>no
+        ; shrx ecx, r8d, r13d
+        ; mov rcx, [r13 + rcx * 8 + (FREE_TABLE - TABLES_BIAS)]
+        ; rorx r9d, r8d, 6
+        ; shrx rcx, rcx, r9
+        ; mov r9d, 1
+        ; pext rcx, rcx, r9
+        ; jrcxz =>no
+        ; pop r9
+    );
+    // LEA rcx, [RIP + displacement], 7 bytes: the arena's first byte.
+    let base = -(a.offset().0 as i32 + 7);
+    dynasm!(a; .arch x64
+        ; .u8 0x48; .u8 0x8D; .u8 0x0D; .i32 base
+        ; lea r9, [r9 + rcx + i32::MIN]
+        ; shrx ecx, r8d, r13d
+        ; mov rcx, [r13 + rcx * 8 + (MIXED_TABLE - TABLES_BIAS)]
+        ; jmp r9
+        ; =>no
+        ; pop r9
         ; mov rcx, r10
         ; mov [r12 + LINEAR], r8
     );

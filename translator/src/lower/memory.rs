@@ -230,7 +230,7 @@ impl Lower<'_> {
             ; mov r10, rcx
             ; mov rcx, [r13 + r9 * 8 + table]
         );
-        self.slow_if_zero(site);
+        self.slow_if_no_entry(site);
     }
 
     /// Whether the accesses of `site` go through a window.

@@ -64,6 +64,8 @@ pub struct Site {
     pub insn: u8,
     /// Why.
     pub kind: SiteKind,
+    /// Offset in the unit's code of what follows a look-up that found an entry; its slow path names the site by it.
+    pub go: Option<u32>,
     /// Offset in the unit's code of the host instruction that may fault.
     pub fault: Option<u32>,
     /// Offset in the unit's code of what follows; `None` if the unit is left in any case.
@@ -110,6 +112,9 @@ pub struct Frame<'a> {
 
 /// Links and sites of a unit are named by the unit's number, shifted by this, plus their own.
 pub const UNIT_SHIFT: u32 = 8;
+
+/// Added to the offset in the arena by which a site is named that a look-up leads to.
+pub const GO_SITE: u32 = 1 << 31;
 
 /// A branch out of the middle, lowered behind the unit's straight path.
 struct SideExit {
@@ -308,6 +313,7 @@ impl Lower<'_> {
             insn: n as u8,
             kind,
             fault: None,
+            go: None,
             resume: None,
             uses: self.uses,
             data: self.uses.x87.then(|| units::data_segment(&self.guest[n].instruction)).flatten(),
@@ -379,8 +385,25 @@ impl Lower<'_> {
 
     /// JRCXZ to the slow path of `site`.
     fn slow_if_zero(&mut self, site: u32) {
-        let next = self.asm.new_dynamic_label();
         dynasm!(self.asm; .arch x64; mov r9d, site as i32);
+        self.hop_if_zero();
+    }
+
+    /// The same where RCX is the entry of linear address r8: the slow path may find another, and go on here.
+    fn slow_if_no_entry(&mut self, site: u32) {
+        // MOV r9d, imm32 and JRCXZ take six and two bytes.
+        let go = self.position() as u32 + 8;
+        if self.site(site).go.is_some() {
+            return self.slow_if_zero(site);
+        }
+        self.site_mut(site).go = Some(go);
+        dynasm!(self.asm; .arch x64; mov r9d, (GO_SITE | self.frame.at + go) as i32);
+        self.hop_if_zero();
+        debug_assert_eq!(self.position() as u32, go);
+    }
+
+    fn hop_if_zero(&mut self) {
+        let next = self.asm.new_dynamic_label();
         if let Some((label, _)) = self.hop.take() {
             dynasm!(self.asm; .arch x64; =>label);
         }
