@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 /// Waits shorter than this do not let the host sleep: that would take longer.
-const SHORTEST_SLEEP: GuestDuration = GuestDuration::from_micros(200);
+const SHORTEST_SLEEP: GuestDuration = GuestDuration::from_micros(50);
 
 impl Machine {
     /// The guest has written to the trap port: serves the call, if it comes from one of our ROMs. Gives whether it
