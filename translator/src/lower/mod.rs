@@ -154,7 +154,7 @@ struct Lower<'a> {
 /// emitted without looking is about 75 bytes.
 const HOP_REACH: usize = 40;
 
-/// Lowers the instructions `guest`; `None` if a short branch would have to be long.
+/// Lowers the instructions `guest`; `None` if a short branch would have to be long, or there are more sites than names.
 pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Option<Lowered> {
     let mut l = Lower {
         frame,
@@ -190,7 +190,7 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Option<Lowered> {
         let displacement = (target as i32).wrapping_sub(at as i32 + 4);
         code[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
     }
-    Some(Lowered { code, entry: entry as u32, links, sites })
+    (sites.len() <= 1 << UNIT_SHIFT).then_some(Lowered { code, entry: entry as u32, links, sites })
 }
 
 impl Lower<'_> {

@@ -15,7 +15,7 @@ const TINY: usize = 0;
 
 /// Translation at first sight, through shadow tables.
 const TABLES: Options =
-    Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32, windows: Windows::Never };
+    Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 64, windows: Windows::Never };
 
 /// The ways to translate that are tested.
 pub const WAYS: [(&str, Options); 5] = [
