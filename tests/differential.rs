@@ -1,4 +1,4 @@
-//! The interpreter against the host processor, instruction by instruction, on random states.
+//! The engines against the host processor, instruction by instruction, on random states.
 //!
 //! `IDEM86_DIFF_CASES` sets the number of cases, `IDEM86_DIFF_SEED` the first seed (with one case: replays it),
 //! `IDEM86_DIFF_ONLY` limits them to instructions whose iced-x86 name contains a text. Where the host cannot
@@ -10,16 +10,31 @@ mod support;
 use iced_x86::{Code, Instruction};
 use idem86_translator::host::native::layout::Segmentation;
 use idem86_translator::host::native::{NativeCase, NativeProcessor};
+use idem86_translator::{Options, Translator};
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::sync::Once;
 use support::compare::{Comparison, listing};
 use support::generate::{Generated, Generator};
 use support::interpreter::Interpreter;
 use support::rng::Rng;
 use support::shrink::{describe, shrink};
 
+/// Units of one instruction, translated at once.
+fn translator() -> Option<Translator> {
+    let options = Options { threshold: 0, unit: 1, arena: 1 << 20, ..Options::default() };
+    Translator::new(options).inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
+}
+
 fn native() -> Option<NativeProcessor> {
-    NativeProcessor::new().inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
+    native_with(NativeProcessor::new)
+}
+
+/// The translator also takes faults, but cannot while guest segments are loaded; who comes last is asked first.
+fn native_with<E: Display>(make: impl FnOnce() -> Result<NativeProcessor, E>) -> Option<NativeProcessor> {
+    static TRANSLATOR_FIRST: Once = Once::new();
+    TRANSLATOR_FIRST.call_once(|| drop(translator()));
+    make().inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
 }
 
 fn setting(name: &str) -> Option<String> {
@@ -54,23 +69,31 @@ fn the_interpreter_does_what_the_host_does() {
     let number = |name, default| setting(name).map_or(default, |text| text.parse().expect("a number"));
     let (first, cases) = (number("IDEM86_DIFF_SEED", 0u64), number("IDEM86_DIFF_CASES", 100_000));
     if let Some(processor) = native() {
-        compare_with(processor, first, cases);
+        compare_with(processor, None, first, cases);
+    }
+}
+
+/// The same of translated code, in units of one instruction.
+#[test]
+fn the_translator_does_what_the_host_does() {
+    let cases = setting("IDEM86_DIFF_CASES").map_or(40_000, |text| text.parse().expect("a number"));
+    if let (Some(processor), Some(translator)) = (native(), translator()) {
+        compare_with(processor, Some(translator), 1 << 32, cases);
     }
 }
 
 /// The same where the host has to do without local descriptors.
 #[test]
 fn the_interpreter_does_what_the_host_does_in_flat_segments() {
-    match NativeProcessor::with(Segmentation::Flat) {
-        Ok(processor) => compare_with(processor, 0, 20_000),
-        Err(reason) => eprintln!("skipped: {reason}"),
+    if let Some(processor) = native_with(|| NativeProcessor::with(Segmentation::Flat)) {
+        compare_with(processor, None, 0, 20_000);
     }
 }
 
-fn compare_with(mut processor: NativeProcessor, first: u64, cases: u64) {
+fn compare_with(mut processor: NativeProcessor, translator: Option<Translator>, first: u64, cases: u64) {
     let only = setting("IDEM86_DIFF_ONLY").unwrap_or_default().to_lowercase();
     let generator = Generator::new(&processor);
-    let mut interpreter = Interpreter::new(&processor);
+    let mut interpreter = Interpreter::new(&processor, translator);
     let mut compare = |case: &NativeCase, instruction: &Instruction| {
         let host = processor.run(case).ok()?;
         let ours = interpreter.run(case);
@@ -104,6 +127,8 @@ fn compare_with(mut processor: NativeProcessor, first: u64, cases: u64) {
         let (count, _) = failures.entry(format!("{code}: {kind}")).or_insert_with(|| (0, example()));
         *count += 1;
     }
+    let entries = interpreter.entries();
+    assert!(entries.is_none_or(|entries| entries > compared / 2), "translated code ran {entries:?} times");
     let mut report = String::new();
     for (kind, (count, example)) in &failures {
         let _ = writeln!(report, "{kind}: {count} times, first with {example}");

@@ -1,4 +1,4 @@
-//! The interpreter against an 80286: single instructions in real mode, captured from the silicon.
+//! The engines against an 80286: single instructions in real mode, captured from the silicon.
 //!
 //! The vectors are the first 300 tests of each opcode file of SingleStepTests/80286. They are looked for in the
 //! directory that `IDEM86_CPU_VECTORS` names, else beside the workspace. Every test runs until its closing HLT or
@@ -16,6 +16,7 @@ use idem86_cpu::decode;
 use idem86_cpu::decode::attrs;
 use idem86_cpu::event::exception::vector;
 use idem86_cpu::state::segment::SegReg;
+use idem86_translator::{Options, Translator};
 use moo::{NAMES, REGISTERS, Test};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -97,6 +98,7 @@ impl Bus for Memory {
 /// A processor with memory, used for one test after another.
 struct Bench {
     cpu: Cpu,
+    translator: Option<Translator>,
     ram: Vec<Cell<u8>>,
     memory: Memory,
 }
@@ -113,9 +115,10 @@ const IP: usize = 12;
 const FLAGS: usize = 13;
 
 impl Bench {
-    fn new() -> Self {
+    fn new(translator: Option<Translator>) -> Self {
         Bench {
             cpu: Cpu::new(),
+            translator,
             ram: vec![Cell::new(0); SLOTS << 12],
             memory: Memory { page_to_slot: HashMap::new(), remapped: false },
         }
@@ -169,7 +172,11 @@ impl Bench {
         let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
         let count =
             if repeated && instruction.is_string_instruction() { self.cpu.gpr.get::<u16>(1) } else { 1 };
-        self.cpu.run(&self.ram, &mut self.memory, count.max(1) as Work);
+        let work = count.max(1) as Work;
+        match &mut self.translator {
+            Some(translator) => self.cpu.run_with(translator, &self.ram, &mut self.memory, work),
+            None => self.cpu.run(&self.ram, &mut self.memory, work),
+        };
     }
 
     /// What is not as captured, in words; empty if the test passes.
@@ -254,6 +261,20 @@ const SHOWN: usize = 100;
 
 #[test]
 fn instructions_do_what_an_80286_does() {
+    run_all(|| None);
+}
+
+#[test]
+fn translated_instructions_do_what_an_80286_does() {
+    let options = Options { threshold: 0, unit: 1, arena: 1 << 20, ..Options::default() };
+    match Translator::new(options) {
+        Ok(_) => run_all(|| Translator::new(options).ok()),
+        Err(reason) => eprintln!("skipped: {reason}"),
+    }
+}
+
+/// Runs the tests of all files, each thread with a translator of its own, or none.
+fn run_all(translator: impl Fn() -> Option<Translator> + Sync) {
     let Some(directory) = vectors() else {
         eprintln!("skipped: no vectors (IDEM86_CPU_VECTORS names their directory)");
         return;
@@ -270,7 +291,7 @@ fn instructions_do_what_an_80286_does() {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut bench = Bench::new();
+                let mut bench = Bench::new(translator());
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut tally = Tally::default();
                     run_file(&mut bench, path, &mut tally);

@@ -1,4 +1,4 @@
-//! Runs a native case in the interpreter: a protected-mode machine with the same segments and pages.
+//! Runs a native case in one of our engines: a protected-mode machine with the same segments and pages.
 
 use idem86::cpu::bus::Work;
 use idem86::cpu::cpu::Cpu;
@@ -8,6 +8,7 @@ use idem86::cpu::state::control::{cr0, cr4};
 use idem86::cpu::state::gpr::{AX, SP};
 use idem86::cpu::state::segment::{AccessRights, Segment, TableRegister};
 use idem86::cpu::state::x87::X87;
+use idem86_translator::Translator;
 use idem86_translator::host::native::layout::{
     CODE_LINEAR, OfferedSegment, PAGE_BYTES, PAGES, Storage, WINDOW_BYTES,
 };
@@ -48,17 +49,18 @@ const KERNEL_CS: u16 = 0x08;
 const KERNEL_SS: u16 = 0x10;
 const TSS_SELECTOR: u16 = 0x18;
 
-/// The interpreter, and the machine around it.
+/// The interpreter or the translator, and the machine around it.
 pub struct Interpreter {
     cpu: Cpu,
+    translator: Option<Translator>,
     bus: FlatBus,
     ram: Vec<Cell<u8>>,
     segments: Vec<OfferedSegment>,
 }
 
 impl Interpreter {
-    /// A machine with the segments of `processor`.
-    pub fn new(processor: &NativeProcessor) -> Self {
+    /// A machine with the segments of `processor`; it interprets if it has no translator.
+    pub fn new(processor: &NativeProcessor, translator: Option<Translator>) -> Self {
         let ram = flat::ram(place::END);
         let put = |at: usize, bytes: &[u8]| flat::load(&ram, at, bytes);
         let put32 = |at: usize, value: usize| put(at, &(value as u32).to_le_bytes());
@@ -102,7 +104,12 @@ impl Interpreter {
             put(table + usize::from(selector & !7), &descriptor.encode(descriptor.base));
         }
         let bus = FlatBus::new(place::END);
-        Self { cpu: Cpu::new(), bus, ram, segments }
+        Self { cpu: Cpu::new(), translator, bus, ram, segments }
+    }
+
+    /// How often translated code was entered, if there is a translator.
+    pub fn entries(&self) -> Option<u64> {
+        self.translator.as_ref().map(|translator| translator.counters().entries)
     }
 
     /// Runs the case; the outcome is in the terms of a native one.
@@ -118,7 +125,10 @@ impl Interpreter {
         // A repeated string instruction takes a unit of work for each iteration.
         const MOST_ITERATIONS: Work = 0x2_0000;
         for _ in 0..MOST_ITERATIONS {
-            self.cpu.step(&self.ram, &mut self.bus);
+            match &mut self.translator {
+                Some(translator) => self.cpu.run_with(translator, &self.ram, &mut self.bus, 1),
+                None => self.cpu.step(&self.ram, &mut self.bus),
+            };
             let repeats = code.iter().any(|byte| matches!(byte, 0xF2 | 0xF3))
                 && self.cpu.rip == u64::from(before.eip)
                 && self.cpu.cpl == 3;
