@@ -31,6 +31,9 @@ const INCOMING_MIN: usize = 256;
 /// Pages of the host that the tables of all spaces may take: 64 MiB. Code that is executed at very many addresses
 /// begins anew.
 const TABLE_PAGES_MAX: usize = 16 << 10;
+/// Bytes that a host which sets memory aside even for what is only read may set aside for all tables; up to twice as
+/// many while some keep to their share.
+const COMMITTED_MAX: usize = 256 << 20;
 /// Spaces that are kept; a program that uses more begins anew.
 const SPACES_MAX: usize = 64;
 
@@ -234,11 +237,26 @@ impl Cache {
         Some(id)
     }
 
+    /// An EIP was looked up in `space` in vain, which may have made its table grow: if the tables take too much, they
+    /// begin anew.
+    pub fn looked_up(&mut self, space: u32) {
+        // Those that keep to their share do not take more than the bound together.
+        if self.spaces[space as usize].committed() > COMMITTED_MAX / SPACES_MAX
+            && self.spaces.iter().map(Space::committed).sum::<usize>() > COMMITTED_MAX
+        {
+            self.renew_tables();
+        }
+    }
+
+    fn renew_tables(&mut self) {
+        // Who cannot get a new table keeps the old one.
+        self.spaces.iter_mut().for_each(|space| _ = space.renew());
+    }
+
     /// In the present address space the EIP of unit `id` leads to it.
     pub fn install(&mut self, id: u32, global: bool) {
         if self.spaces.iter().map(Space::pages).sum::<usize>() >= TABLE_PAGES_MAX {
-            // Who cannot get a new table keeps the old one.
-            self.spaces.iter_mut().for_each(|space| _ = space.renew());
+            self.renew_tables();
         }
         let unit = &self.units[id as usize];
         self.spaces[unit.space as usize].install(unit.eip, unit.entry, global);
@@ -369,4 +387,24 @@ impl Cache {
 /// The number of the unit, and that of the link in it.
 fn parts(link: u32) -> (usize, usize) {
     ((link >> UNIT_SHIFT) as usize, ((link & ((1 << UNIT_SHIFT) - 1)) as usize).wrapping_sub(1))
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    /// Looking up takes memory on Windows.
+    #[test]
+    fn looking_up_eips_everywhere_takes_a_bounded_amount_of_memory() {
+        let mut cache = Cache::new(0, 1).expect("executable memory");
+        let space = cache.space_of(ModeKey::default()).expect("address space");
+        let mut most = 0;
+        for eip in (0..8192).map(|n| n << 19) {
+            assert_eq!(cache.spaces[space as usize].code(eip), None);
+            most = most.max(cache.spaces[space as usize].committed());
+            cache.looked_up(space);
+        }
+        assert!(most <= COMMITTED_MAX + 0x1_0000, "{most}");
+        assert!(most > COMMITTED_MAX, "{most}: the bound was reached");
+    }
 }

@@ -66,6 +66,11 @@ impl Space {
         self.taken.len()
     }
 
+    /// Bytes of the host's that the table keeps from others, be it for EIPs that were only looked up.
+    pub fn committed(&self) -> usize {
+        self.table.committed()
+    }
+
     /// Forgets everything and gives the host its memory back.
     pub fn renew(&mut self) -> io::Result<()> {
         *self = Space::new(self.key)?;

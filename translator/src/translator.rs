@@ -163,6 +163,7 @@ impl Translator {
         if let Some(at) = self.cache.spaces[space as usize].code(eip) {
             return Some(at);
         }
+        self.cache.looked_up(space);
         let linear = self.cache.spaces[space as usize].key.cs_base.wrapping_add(eip);
         if eip > self.cache.spaces[space as usize].key.cs_limit {
             return None;

@@ -3,38 +3,28 @@
 //! One shared memory object is mapped twice. No address is ever writable and executable, and code can be patched
 //! while other code of the arena is live without asking the operating system.
 
-use super::shared_memory;
-use memmap2::{Mmap, MmapMut, MmapOptions};
+use super::DualMapping;
 use std::io;
 
 /// Executable memory of a fixed size.
 #[derive(Debug)]
-pub struct CodeArena {
-    write: MmapMut,
-    execute: Mmap,
-}
+pub struct CodeArena(DualMapping);
 
 impl CodeArena {
     /// An arena of `size` bytes (a multiple of the page size), at most 1 GiB, filled with breakpoints where nothing
     /// was written. Fails where the host gives no executable memory.
     pub fn new(size: usize) -> io::Result<Self> {
-        let file = shared_memory(c"idem86-code", size as u64)?;
-        // SAFETY: the object is anonymous and nobody else has it, so nothing but `write` below changes it. It is
-        // executed only through `enter`, and its length never changes.
-        let write = unsafe { MmapOptions::new().len(size).map_mut(&file)? };
-        // SAFETY: as above.
-        let execute = unsafe { MmapOptions::new().len(size).map_exec(&file)? };
-        Ok(CodeArena { write, execute })
+        DualMapping::new(size).map(CodeArena)
     }
 
     /// Bytes of the arena.
     pub fn size(&self) -> usize {
-        self.write.len()
+        self.0.execute().len()
     }
 
     /// The address at which the byte at offset 0 is executed.
     pub fn base(&self) -> u64 {
-        self.execute.as_ptr() as u64
+        self.0.execute().as_ptr().expose_provenance() as u64
     }
 
     /// Writes `code` at `offset`.
@@ -42,11 +32,11 @@ impl CodeArena {
     /// # Panics
     /// If it does not fit: the caller allocates.
     pub fn write(&mut self, offset: u32, code: &[u8]) {
-        self.write[offset as usize..][..code.len()].copy_from_slice(code);
+        self.0.write()[offset as usize..][..code.len()].copy_from_slice(code);
     }
 
     /// Reads `len` bytes at `offset`, for listings.
     pub fn read(&self, offset: u32, len: usize) -> &[u8] {
-        &self.execute[offset as usize..][..len]
+        &self.0.execute()[offset as usize..][..len]
     }
 }

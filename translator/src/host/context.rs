@@ -160,3 +160,81 @@ pub fn enter(
     }
     if left == 0 { Exit::Branch } else { Exit::Callout }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::stubs::{MISS, assemble};
+    use std::arch::asm;
+
+    struct Nobody;
+    impl Callouts for Nobody {
+        fn callout(&mut self, _: &mut Context, _: u32) -> Option<u64> {
+            None
+        }
+    }
+
+    /// Into translated code that changes XMM registers, and out of it; as a function that Windows programs could call.
+    extern "win64" fn visit(context: &mut Context) {
+        let (code, stubs) = assemble();
+        let mut arena = CodeArena::new(1 << 16).expect("executable memory");
+        arena.write(0, &code);
+        assert_eq!(enter(&arena, &stubs, MISS, context, &mut Nobody), Exit::Branch);
+    }
+
+    /// Microsoft, "x64 calling convention": XMM6 to XMM15, RSI and RDI belong to the caller, which is not so between
+    /// this program and translated code.
+    #[test]
+    fn callers_keep_the_registers_that_windows_promises_them() {
+        let mut context = Context::default();
+        context.units.xmm = [[0x55; 16]; 8];
+        context.units.set_live(false, true);
+        let ours: [u128; 10] = std::array::from_fn(|n| u128::MAX / (n as u128 + 3));
+        let mut kept = [0u128; 10];
+        let (mut rsi, mut rdi) = (0x0123_4567_89AB_CDEFu64, 0xFEDC_BA98_7654_3210u64);
+        // SAFETY: a call by that convention, with its shadow space, on an aligned stack; the pointers are to arrays of
+        // ten registers, in registers that the callee keeps.
+        unsafe {
+            asm!(
+                "mov r14, rsp",
+                "and rsp, -16",
+                "sub rsp, 32",
+                "movdqu xmm6, [r12]",
+                "movdqu xmm7, [r12 + 16]",
+                "movdqu xmm8, [r12 + 32]",
+                "movdqu xmm9, [r12 + 48]",
+                "movdqu xmm10, [r12 + 64]",
+                "movdqu xmm11, [r12 + 80]",
+                "movdqu xmm12, [r12 + 96]",
+                "movdqu xmm13, [r12 + 112]",
+                "movdqu xmm14, [r12 + 128]",
+                "movdqu xmm15, [r12 + 144]",
+                "call {visit}",
+                "movdqu [r13], xmm6",
+                "movdqu [r13 + 16], xmm7",
+                "movdqu [r13 + 32], xmm8",
+                "movdqu [r13 + 48], xmm9",
+                "movdqu [r13 + 64], xmm10",
+                "movdqu [r13 + 80], xmm11",
+                "movdqu [r13 + 96], xmm12",
+                "movdqu [r13 + 112], xmm13",
+                "movdqu [r13 + 128], xmm14",
+                "movdqu [r13 + 144], xmm15",
+                "mov rsp, r14",
+                visit = sym visit,
+                in("rcx") &raw mut context,
+                in("r12") ours.as_ptr(),
+                in("r13") kept.as_mut_ptr(),
+                out("r14") _,
+                inout("rsi") rsi,
+                inout("rdi") rdi,
+                out("xmm6") _, out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _,
+                out("xmm11") _, out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                clobber_abi("win64"),
+            );
+        }
+        assert_eq!(kept, ours);
+        assert_eq!((rsi, rdi), (0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210));
+        assert_eq!(context.units.xmm, [[0x55; 16]; 8], "the guest's were there");
+    }
+}

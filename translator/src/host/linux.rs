@@ -1,7 +1,10 @@
-//! Linux: shared memory, windows, and the signals of translated code.
+//! Linux: shared memory, code, windows, and the signals of translated code.
+
+pub use super::zeros::Zeros;
 
 use super::context::{Context, Fault};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::fs::File;
@@ -22,6 +25,36 @@ pub fn shared_memory(name: &CStr, size: u64) -> io::Result<File> {
     let file = unsafe { File::from_raw_fd(fd) };
     file.set_len(size)?;
     Ok(file)
+}
+
+/// Anonymous memory that is there twice: to be written, and to be executed.
+#[derive(Debug)]
+pub struct DualMapping {
+    write: MmapMut,
+    execute: Mmap,
+}
+
+impl DualMapping {
+    /// `size` bytes, all zero.
+    pub fn new(size: usize) -> io::Result<Self> {
+        let file = shared_memory(c"idem86-code", size as u64)?;
+        // SAFETY: the object is anonymous and nobody else has it, so nothing but `write` below changes it. Its length
+        // never changes.
+        let write = unsafe { MmapOptions::new().len(size).map_mut(&file)? };
+        // SAFETY: as above.
+        let execute = unsafe { MmapOptions::new().len(size).map_exec(&file)? };
+        Ok(DualMapping { write, execute })
+    }
+
+    /// The memory, to be written.
+    pub fn write(&mut self) -> &mut [u8] {
+        &mut self.write
+    }
+
+    /// The memory where it is executed.
+    pub fn execute(&self) -> &[u8] {
+        &self.execute
+    }
 }
 
 /// Address space that is reserved and shows parts of a shared object where it was told to.

@@ -16,10 +16,15 @@ pub mod sparse;
 pub mod units;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "other.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(not(any(target_os = "linux", windows)), path = "other.rs")]
 #[cfg(target_arch = "x86_64")]
 mod os;
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+mod tables_only;
+#[cfg(all(target_arch = "x86_64", not(windows)))]
+mod zeros;
 #[cfg(target_arch = "x86_64")]
-use os::{FaultGuard, guarded, shared_memory};
+use os::{DualMapping, FaultGuard, Zeros, guarded, shared_memory};
 #[cfg(target_arch = "x86_64")]
 pub use os::{Window, take_faults};

@@ -1,59 +1,25 @@
-//! Hosts whose shared memory and faults are not known to this program: translation without windows.
+//! Hosts that are not known to this program: they give no executable memory, so nothing is translated.
 
-use super::context::Context;
+pub use super::tables_only::{FaultGuard, Window, guarded, shared_memory, take_faults};
+pub use super::zeros::Zeros;
 use std::convert::Infallible;
-use std::ffi::CStr;
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
-
-/// Fails: the caller does without.
-pub fn shared_memory(_name: &CStr, _size: u64) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
-}
 
 /// There is none.
 #[derive(Debug)]
-pub struct Window(Infallible);
+pub struct DualMapping(Infallible);
 
-impl Window {
-    /// Fails.
-    pub fn new(_object: Arc<File>, _size: usize) -> io::Result<Self> {
+impl DualMapping {
+    /// Fails: the caller does without.
+    pub fn new(_size: usize) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// The address of its first byte.
-    pub fn address(&self) -> u64 {
+    /// The memory, to be written.
+    pub fn write(&mut self) -> &mut [u8] {
         match self.0 {}
     }
-    /// Shows a part of the object.
-    pub fn show(&mut self, _at: usize, _len: usize, _offset: u64, _writable: bool) -> io::Result<()> {
+    /// The memory where it is executed.
+    pub fn execute(&self) -> &[u8] {
         match self.0 {}
     }
-    /// Shows nothing.
-    pub fn hide(&mut self, _at: usize, _len: usize) -> io::Result<()> {
-        match self.0 {}
-    }
-}
-
-/// Where code may fault, and what takes the fault.
-#[derive(Clone, Copy)]
-pub struct FaultGuard {
-    /// First address of the code.
-    pub start: u64,
-    /// Its size.
-    pub size: u64,
-    /// Where execution goes on.
-    pub landing: u64,
-    /// Told of the fault.
-    pub context: *mut Context,
-}
-
-/// Runs `run`; its faults are not taken.
-pub fn guarded<T>(_guard: FaultGuard, run: impl FnOnce() -> T) -> T {
-    run()
-}
-
-/// Fails: code that may fault is not to be translated.
-pub fn take_faults() -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,15 +1,15 @@
 //! Huge tables of which little is ever used.
 //!
-//! A table is reserved as zeros that the host backs with memory only where something is written. Translated code
+//! A table is reserved as zeros that the host backs with memory only where it is used. Translated code
 //! indexes tables without bounds checks, so a table covers every index that its code can form.
 
-use memmap2::{MmapMut, MmapOptions};
+use super::Zeros;
 use std::io;
 
 /// `len` entries of `size_of::<T>()` bytes, all zero at first.
 #[derive(Debug)]
 pub struct SparseTable<T> {
-    memory: MmapMut,
+    memory: Zeros,
     entry: std::marker::PhantomData<T>,
 }
 
@@ -38,13 +38,17 @@ entry!(u32, u64);
 impl<T: Entry> SparseTable<T> {
     /// Reserves `len` entries.
     pub fn new(len: usize) -> io::Result<Self> {
-        let memory = MmapOptions::new().len(len * size_of::<T>()).no_reserve_swap().map_anon()?;
-        Ok(SparseTable { memory, entry: std::marker::PhantomData })
+        Ok(SparseTable { memory: Zeros::new(len * size_of::<T>())?, entry: std::marker::PhantomData })
     }
 
     /// The address of entry 0.
     pub fn address(&self) -> u64 {
         self.memory.as_ptr() as u64
+    }
+
+    /// Bytes that the host has set aside, be it for what was only read; none where that takes nothing.
+    pub fn committed(&self) -> usize {
+        self.memory.committed()
     }
 
     /// Entry `index`.

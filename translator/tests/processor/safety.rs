@@ -6,7 +6,7 @@ use crate::programs::{Random, World};
 use idem86_cpu::flat::FlatBus;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::gpr;
-use idem86_translator::{Translator, Windows};
+use idem86_translator::Translator;
 use std::cell::Cell;
 
 /// What lies before and behind RAM: more than a displacement of 16 bits.
@@ -76,6 +76,7 @@ fn ram_that_was_promised_but_not_lent_is_not_accessed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_can_be_both_written_and_executed() {
+    use idem86_translator::Windows;
     for (way, options) in WAYS {
         let mut k = World::Flat(0).machine(3);
         k.engine = crate::engine::Engine::translator(options);
