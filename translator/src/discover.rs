@@ -74,6 +74,11 @@ fn unroll(unit: &mut Vec<GuestInsn>, eip: u32, most: usize) {
     if !unit.last().is_some_and(|last| last.repeats_unit(eip)) {
         return;
     }
+    // FLDCWs that change the rounding are fast where few of them take turns: with copies of it a Zen 5 took up to nine
+    // times as long for a loop that converts numbers to integers, depending on where they were.
+    if unit.iter().any(|guest| guest.instruction.mnemonic() == iced_x86::Mnemonic::Fldcw) {
+        return;
+    }
     let body = unit.len();
     for _ in 1..most / body {
         unit.extend_from_within(..body);

@@ -12,7 +12,7 @@ use crate::host::units::Units;
 use crate::units::{Last, Uses};
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use iced_x86::{
-    Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedRegister,
+    FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedRegister,
 };
 use idem86_cpu::decode::attrs::{Class, Sensitivity, class, sensitivity};
 use idem86_cpu::state::segment::SegReg;
@@ -189,26 +189,14 @@ impl Lower<'_> {
     fn load_control(&mut self, i: &Instruction, access: MemoryAccess, site: u32) {
         let operand = self.operand(i, access, site);
         self.read(Register::R9D, operand, 2, site);
-        self.extend_hops();
-        if !operand.window {
-            dynasm!(self.asm; .arch x64; mov [r12 + WORD], r9);
-        }
         dynasm!(self.asm; .arch x64
+            ; mov [r12 + WORD], r9
             ; not r9
-            ; pext r9, r9, [r12 + X87_MASKS]
-            // One shifted right by what must be zero.
             ; mov r10, rcx
-            ; shrx rcx, [r12 + ONE], r9
+            ; pext rcx, r9, [r12 + X87_MASKS]
         );
-        self.slow_if_zero(site);
-        dynasm!(self.asm; .arch x64; mov rcx, r10);
-        if operand.window {
-            // It was read just now.
-            let load = Instruction::with1(Code::Fldcw_m2byte, operand.operand()).expect("a valid operand");
-            assert!(self.encode(&load), "FLDCW takes any operand");
-        } else {
-            dynasm!(self.asm; .arch x64; fldcw [r12 + WORD]);
-        }
+        self.require_zero(site);
+        dynasm!(self.asm; .arch x64; fldcw [r12 + WORD]);
     }
 
     /// LDMXCSR, of a value that masks all exceptions and sets no bit that does not exist.
@@ -216,22 +204,32 @@ impl Lower<'_> {
         const MASKS: i32 = 0x1F80;
         let operand = self.operand(i, access, site);
         self.read(Register::R9D, operand, 4, site);
-        self.extend_hops();
-        let sound = self.asm.new_dynamic_label();
         // Subtracting what must be set leaves zeros where it is, and where nothing else may be.
         dynasm!(self.asm; .arch x64
             ; mov [r12 + WORD], r9
             ; lea r9d, [r9 - MASKS]
             ; mov r10, rcx
             ; pext rcx, r9, [r12 + MXCSR_MASKS]
-            ; jrcxz =>sound
+        );
+        self.require_zero(site);
+        dynasm!(self.asm; .arch x64; ldmxcsr [r12 + WORD]);
+    }
+
+    /// The slow path of `site` unless RCX is zero; ECX, which is in r10, is where it belongs afterwards.
+    ///
+    /// The branch that is taken mostly is slower than one that is not, but before FLDCW it takes the same time wherever
+    /// it is.
+    fn require_zero(&mut self, site: u32) {
+        self.extend_hops();
+        let zero = self.asm.new_dynamic_label();
+        dynasm!(self.asm; .arch x64
+            ; jrcxz =>zero
             ; mov ecx, 0
         );
         self.slow_if_zero(site);
         dynasm!(self.asm; .arch x64
-            ; =>sound
+            ; =>zero
             ; mov rcx, r10
-            ; ldmxcsr [r12 + WORD]
         );
     }
 }
