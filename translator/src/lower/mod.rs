@@ -399,7 +399,7 @@ impl Lower<'_> {
             return self.slow_if_zero(site);
         }
         self.site_mut(site).go = Some(go);
-        dynasm!(self.asm; .arch x64; mov r9d, (GO_SITE | self.frame.at + go) as i32);
+        dynasm!(self.asm; .arch x64; mov r9d, (GO_SITE | (self.frame.at + go)) as i32);
         self.hop_if_zero();
         debug_assert_eq!(self.position() as u32, go);
     }
