@@ -118,3 +118,32 @@ fn the_demonstration_ends_with_power_off() {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
+
+#[test]
+fn translation_units_are_listed() {
+    // mov cx, 30000; again: inc ax; loop again; mov al, 3; out F4h, al
+    let mut boot = vec![0xB9, 0x30, 0x75, 0x40, 0xE2, 0xFD, 0xB0, 3, 0xE6, 0xF4];
+    boot.resize(510, 0xF4);
+    boot.extend([0x55, 0xAA]);
+    boot.resize(1_474_560, 0);
+    let (folder, image) = file("boot.img", &boot);
+    let listing = folder.path().join("units.txt");
+    let (image, units) = (image.to_str().unwrap(), listing.to_str().unwrap());
+    let run = |engine: &str| {
+        let exit = ["--debug-exit", "0xF4", "--clock", "virtual", "--display", "none", "--timeout", "60"];
+        idem86(&[&["run", image, "--engine", engine, "--trace-tu", units][..], &exit].concat())
+    };
+    let out = run("interpreter");
+    assert_eq!(out.status.code(), Some(2), "the interpreter has none");
+    let out = run("translator");
+    let error = String::from_utf8_lossy(&out.stderr);
+    if error.contains("translation needs") {
+        println!("translation units: skipped, this host does not translate");
+        return;
+    }
+    assert_eq!(out.status.code(), Some(7), "{error}");
+    let text = std::fs::read_to_string(&listing).unwrap();
+    let unit =
+        text.split("unit at EIP ").find(|unit| unit.starts_with("00007C03")).expect("the loop is a unit");
+    assert!(unit.contains("inc ax") && unit.contains("jrcxz"), "{unit}");
+}

@@ -4,7 +4,7 @@ use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_translator::{Counters, Ram, Translator};
-pub use idem86_translator::{Options, Unsupported, Windows};
+pub use idem86_translator::{Options, Unsupported, Watched, Windows};
 use std::cell::Cell;
 
 /// Which engine executes guest code. All give the same guest state, bit for bit.
@@ -49,6 +49,25 @@ impl Engine {
             EngineKind::Interpreter => Engine::Interpreter,
             EngineKind::Translator(options) => Engine::Translator(Box::new(Translator::new(options)?)),
         })
+    }
+
+    /// Notes from now on which units are translated. `false`: this engine does not translate.
+    pub fn watch(&mut self) -> bool {
+        match self {
+            Engine::Interpreter => false,
+            Engine::Translator(translator) => {
+                translator.watch();
+                true
+            }
+        }
+    }
+
+    /// The units that were translated from `ram` since the last call.
+    pub fn watched(&mut self, ram: &[u8]) -> Watched {
+        match self {
+            Engine::Interpreter => Watched::default(),
+            Engine::Translator(translator) => translator.watched(ram),
+        }
     }
 
     /// Tells what the RAM is that `cpu` will be lent.

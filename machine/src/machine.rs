@@ -306,6 +306,11 @@ impl Machine {
         self.cpu.code_offset(&mut Biu::new(ram, &mut self.board), linear)
     }
 
+    /// The units that the translator made since the last call, if it was told to note them.
+    pub fn watched(&mut self) -> idem86_translator::Watched {
+        self.engine.watched(&self.slab)
+    }
+
     /// Guest memory, for loading images and looking at what the guest did.
     pub fn memory(&mut self) -> GuestMemory<'_> {
         GuestMemory { slab: &mut self.slab, map: &self.board.memory, cpu: &mut self.cpu }

@@ -174,6 +174,14 @@ pub struct Run {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["flat", "display", "serial"], help_heading = "Machine")]
     pub lockstep: Option<f64>,
 
+    /// List each translation unit in this file: the guest's instructions and the host's that they became
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
+    pub trace_tu: Option<PathBuf>,
+
+    /// Tell Linux's perf where translation units are, in /tmp/perf-PID.map
+    #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
+    pub perf_map: bool,
+
     /// Say at the end what the run cost
     #[arg(long, help_heading = "Input and output")]
     pub stats: bool,

@@ -10,12 +10,14 @@ use idem86::devices::time::GuestDuration;
 use idem86::firmware::loader::{LoadError, Loaded, linux, multiboot};
 use idem86::machine::clock::ClockKind;
 use idem86::machine::config::{Config, Firmware, IdeDrive};
+use idem86::machine::engine::Watched;
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::image::{self, ImageOptions};
 use idem86::machine::machine::{Machine, Outcome};
 use idem86::machine::script::{Script, ScriptState};
 use std::collections::VecDeque;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +54,10 @@ struct Session<'a> {
     interrupted: Arc<AtomicBool>,
     started: Instant,
     last_frame: Instant,
+    /// Where translation units are listed.
+    listing: Option<(PathBuf, File)>,
+    /// Where perf finds them.
+    perf_map: Option<(PathBuf, File)>,
 }
 
 impl<'a> Session<'a> {
@@ -89,6 +95,17 @@ impl<'a> Session<'a> {
             Display::None if serial_stdio => Some(Terminal::serial()?),
             Display::None => None,
         };
+        let create = |path: PathBuf| match File::create(&path) {
+            Ok(file) => Ok((path, file)),
+            Err(e) => Err(Failure::Usage(format!("{}: {e}", path.display()))),
+        };
+        let perf_map = args.perf_map.then(|| format!("/tmp/perf-{}.map", std::process::id()).into());
+        let watched = args.trace_tu.is_some() || args.perf_map;
+        if watched && !machine.engine.watch() {
+            return Err(Failure::Usage("--trace-tu and --perf-map want --engine translator".into()));
+        }
+        let (listing, perf_map) =
+            (args.trace_tu.clone().map(create).transpose()?, perf_map.map(create).transpose()?);
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
@@ -104,7 +121,24 @@ impl<'a> Session<'a> {
             interrupted,
             started: Instant::now(),
             last_frame: Instant::now(),
+            listing,
+            perf_map,
         })
+    }
+
+    /// Writes what was translated lately to the files that want it.
+    fn write_units(&mut self) -> Result<(), Failure> {
+        if self.listing.is_none() && self.perf_map.is_none() {
+            return Ok(());
+        }
+        let Watched { listing, map } = self.machine.watched();
+        for (file, text) in [(&mut self.listing, listing), (&mut self.perf_map, map)] {
+            if let Some((path, file)) = file {
+                file.write_all(text.as_bytes())
+                    .map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+            }
+        }
+        Ok(())
     }
 
     fn run(&mut self) -> Result<u8, Failure> {
@@ -113,6 +147,7 @@ impl<'a> Session<'a> {
             let until = self.machine.now() + SLICE;
             let outcome = self.machine.run_until(until);
             self.move_output()?;
+            self.write_units()?;
             match outcome {
                 Outcome::Ran => {}
                 Outcome::Exit(status) => return Ok(status as u8),

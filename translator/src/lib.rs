@@ -30,9 +30,11 @@ mod translator;
 #[cfg(target_arch = "x86_64")]
 mod units;
 
+mod watched;
 #[cfg(target_arch = "x86_64")]
 mod window;
 
 pub use host::ram::Ram;
 pub use options::{Options, Windows};
 pub use translator::{Counters, Translator, Unsupported};
+pub use watched::Watched;

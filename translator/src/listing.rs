@@ -1,11 +1,23 @@
 //! Listings of translation units: what the guest's code is, and what became of it.
 
 use crate::cache::{Cache, Unit};
+use crate::watched::Watched;
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};
 use idem86_cpu::decode::decode;
 use std::fmt::Write;
 
 impl Cache {
+    /// The units `ids`, as far as they are still there.
+    pub fn watched(&self, ids: &[u32], ram: &[u8]) -> Watched {
+        let mut watched = Watched::default();
+        for unit in ids.iter().filter_map(|id| self.units.get(*id as usize)).filter(|u| u.is_alive()) {
+            watched.listing += &self.unit_listing(unit, ram);
+            let (address, size) = (self.arena.base() + u64::from(unit.at), unit.size);
+            let _ = writeln!(watched.map, "{address:x} {size:x} guest EIP {:08X}", unit.eip);
+        }
+        watched
+    }
+
     /// Guest and host instructions of the units whose code begins at one of `at`, offsets in `ram`. Guest addresses
     /// are EIP, host addresses offsets in the arena.
     pub fn listing(&self, at: &[u64], ram: &[u8]) -> String {

@@ -11,6 +11,7 @@ use crate::options::{Options, Windows};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
 use crate::units::{Last, Uses};
+use crate::watched::Watched;
 use crate::window::{Run, WindowView, runs};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
@@ -120,6 +121,8 @@ pub struct Translator {
     /// Where the RAM that the shadow tables lead to is lent: address and size.
     ram: (usize, usize),
     counters: Counters,
+    /// Numbers of units that nobody has seen yet, if somebody wants to.
+    watched: Option<Vec<u32>>,
 }
 
 impl Translator {
@@ -138,6 +141,7 @@ impl Translator {
             attached: None,
             ram: (0, 0),
             counters: Counters::default(),
+            watched: None,
         })
     }
 
@@ -150,6 +154,17 @@ impl Translator {
     /// What it did so far.
     pub fn counters(&self) -> Counters {
         Counters { cache: self.cache.counters, fills: self.shadow.fills, ..self.counters }
+    }
+
+    /// Notes from now on which units are translated, for [`Translator::watched`].
+    pub fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// The units that were translated since the last call and are still there; `ram` is what they were translated from.
+    pub fn watched(&mut self, ram: &[u8]) -> Watched {
+        let Some(ids) = self.watched.as_mut().map(std::mem::take) else { return Watched::default() };
+        self.cache.watched(&ids, ram)
     }
 
     /// Guest and host instructions of the units whose code begins at one of the offsets `at` in `ram`.
@@ -190,6 +205,7 @@ impl Translator {
                 let id = self.cache.translate(biu, ram, eip, space, &self.views.avoid)?;
                 let length = self.cache.units[id as usize].length();
                 cpu.keep_code(ram, length as usize);
+                self.watched.iter_mut().for_each(|ids| ids.push(id));
                 id
             }
         };

@@ -2,6 +2,7 @@
 
 use crate::host::ram::Ram;
 use crate::options::Options;
+use crate::watched::Watched;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::Engine;
@@ -41,6 +42,16 @@ impl Translator {
 
     /// Nothing.
     pub fn listing(&self, _: &[u64], _: &[u8]) -> String {
+        match *self {}
+    }
+
+    /// Does nothing.
+    pub fn watch(&mut self) {
+        match *self {}
+    }
+
+    /// Nothing.
+    pub fn watched(&mut self, _: &[u8]) -> Watched {
         match *self {}
     }
 
