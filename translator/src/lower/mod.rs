@@ -9,7 +9,6 @@ mod branch;
 mod flags;
 mod ident;
 mod memory;
-mod segment;
 mod stack;
 mod string;
 mod units;
@@ -284,7 +283,6 @@ impl Lower<'_> {
             || self.ident(n, &i)
             || self.string(n, &i)
             || self.flag_control(n, &i)
-            || self.segment_load(n, &i)
             || self.unit(n, &i);
         if !lowered {
             self.callout(n);
