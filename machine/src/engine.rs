@@ -17,6 +17,16 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
+    /// Every engine there is, with its usual options, the slowest to start with; some may not run on this host.
+    pub fn all() -> Vec<Self> {
+        vec![EngineKind::Interpreter, EngineKind::Translator(Options::default())]
+    }
+
+    /// The engine that users call `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The fastest that this host can run.
     pub fn fastest() -> Self {
         let translator = EngineKind::Translator(Options::default());

@@ -3,7 +3,7 @@
 use idem86::devices::backend::Medium;
 use idem86::devices::time::GuestDuration;
 use idem86::machine::config::{Config, Firmware};
-use idem86::machine::engine::{Engine, EngineKind, Options};
+use idem86::machine::engine::{Engine, EngineKind};
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::image::{self, ImageOptions};
 use idem86::machine::machine::{Machine, Outcome};
@@ -22,14 +22,16 @@ const SLICE: GuestDuration = GuestDuration::from_millis(5);
 /// # Panics
 /// If it names an engine that there is not.
 pub fn engines() -> Vec<EngineKind> {
-    let all = [EngineKind::Interpreter, EngineKind::Translator(Options::default())];
     let Ok(wanted) = std::env::var("IDEM86_ENGINES") else {
-        let (runs, cannot): (Vec<_>, Vec<_>) = all.into_iter().partition(|kind| Engine::new(*kind).is_ok());
+        let (runs, cannot): (Vec<_>, Vec<_>) =
+            EngineKind::all().into_iter().partition(|kind| Engine::new(*kind).is_ok());
         cannot.iter().for_each(|kind| say(&kind.name(), &"skipped, this host cannot run it"));
         return runs;
     };
-    let named = |name: &str| all.into_iter().find(|kind| kind.name() == name);
-    wanted.split(',').map(|name| named(name).unwrap_or_else(|| panic!("no engine {name:?}"))).collect()
+    wanted
+        .split(',')
+        .map(|name| EngineKind::named(name).unwrap_or_else(|| panic!("no engine {name:?}")))
+        .collect()
 }
 
 /// Prints a line about a test. Unlike `println!` it is not hidden when the test succeeds: how long a guest took and
