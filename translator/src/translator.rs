@@ -507,7 +507,7 @@ impl Callouts for Session<'_, '_> {
             self.leave_repetition(context);
         }
         let mut live = context.live();
-        if matches!(site.kind, SiteKind::Plain | SiteKind::Mode) {
+        if site.kind == SiteKind::Plain {
             // It is given again when a native instruction asks for it.
             live = live.without(site.uses);
         }
@@ -519,7 +519,7 @@ impl Callouts for Session<'_, '_> {
         }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            SiteKind::Plain | SiteKind::Mode | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
+            SiteKind::Plain | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
                 self.counters.callouts += 1;
             }
             SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
@@ -535,7 +535,7 @@ impl Callouts for Session<'_, '_> {
         let lives = context.give(live, self.cpu, self.arena, self.stubs)
             && !matches!(site.kind, SiteKind::Live | SiteKind::Start);
         let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
-        if site.kind == SiteKind::Mode {
+        if site.changes_mode {
             if self.views.mode(self.cpu) != Some(self.key) {
                 return self.redirect(context);
             }

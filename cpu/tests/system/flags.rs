@@ -282,3 +282,19 @@ fn rsm_is_undefined_outside_system_management_mode() {
         k.check_bytes("RSM", UD, &[0x0F, 0xAA]);
     }
 }
+
+/// The stack was not touched before, so the flags come the slow way.
+#[test]
+fn a_string_instruction_behind_popf_goes_the_new_way() {
+    let mut k = Kit::protected(0);
+    k.put32(place::STACKS[0], bit::ONE | bit::DF);
+    k.code(|a| {
+        a.lodsb()?;
+        a.popfd()?;
+        a.lodsb()?;
+        a.hlt()
+    });
+    k.cpu.gpr.set::<u32>(gpr::SI, place::CODE);
+    k.run(100);
+    assert_eq!(k.cpu.gpr.get::<u32>(gpr::SI), place::CODE);
+}

@@ -92,7 +92,7 @@ impl Lower<'_> {
         self.read_top(gpr::SP, size, memory);
         self.resume_behind(memory);
         self.extend_hops();
-        let site = self.new_site(n, SiteKind::Mode);
+        let site = self.new_site(n, SiteKind::Plain);
         let (slow, same) = (self.asm.new_dynamic_label(), self.asm.new_dynamic_label());
         // The difference of the bits that must not change is zero.
         dynasm!(self.asm; .arch x64

@@ -39,10 +39,8 @@ pub struct Link {
 /// Why a site asks for the interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {
-    /// The instruction takes this way, and changes nothing of the mode.
+    /// The instruction takes this way.
     Plain,
-    /// The instruction takes this way, and may change the mode or segments.
-    Mode,
     /// A repeated string instruction in a window: one that faulted, or that the budget does not suffice for.
     Repeat,
     /// The instruction raised an exception on the host that is also the guest's.
@@ -64,6 +62,8 @@ pub struct Site {
     pub insn: u8,
     /// Why.
     pub kind: SiteKind,
+    /// The instruction may change the mode or segments, whatever way it takes.
+    pub changes_mode: bool,
     /// Offset in the unit's code of what follows a look-up that found an entry; its slow path names the site by it.
     pub go: Option<u32>,
     /// Offset in the unit's code of the host instruction that may fault.
@@ -297,11 +297,7 @@ impl Lower<'_> {
 
     /// The interpreter executes instruction `n`.
     fn callout(&mut self, n: usize) {
-        let i = &self.guest[n].instruction;
-        let changes = attrs::sensitivity(i) == Sensitivity::Sensitive
-            && !matches!(attrs::class(i), Some(Class::InputOutput));
-        let flags = matches!(i.mnemonic(), Mnemonic::Cld | Mnemonic::Std);
-        let site = self.new_site(n, if changes || flags { SiteKind::Mode } else { SiteKind::Plain });
+        let site = self.new_site(n, SiteKind::Plain);
         dynasm!(self.asm; .arch x64; mov r9d, site as i32);
         self.jump_to_stub(self.frame.stubs.callout);
         self.resume_here(site);
@@ -309,14 +305,18 @@ impl Lower<'_> {
 
     /// A site of instruction `n`, to be completed by [`Lower::resume_here`].
     fn new_site(&mut self, n: usize, kind: SiteKind) -> u32 {
+        let i = &self.guest[n].instruction;
+        let sensitive = attrs::sensitivity(i) == Sensitivity::Sensitive
+            && !matches!(attrs::class(i), Some(Class::InputOutput));
         self.sites.push(Site {
             insn: n as u8,
             kind,
+            changes_mode: sensitive || matches!(i.mnemonic(), Mnemonic::Cld | Mnemonic::Std),
             fault: None,
             go: None,
             resume: None,
             uses: self.uses,
-            data: self.uses.x87.then(|| units::data_segment(&self.guest[n].instruction)).flatten(),
+            data: self.uses.x87.then(|| units::data_segment(i)).flatten(),
             last: self.last,
         });
         self.frame.unit << UNIT_SHIFT | (self.sites.len() - 1) as u32
