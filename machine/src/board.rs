@@ -27,6 +27,7 @@ use idem86_devices::rtc::{CivilDateTime, Rtc};
 use idem86_devices::time::{Frequency, GuestTime, Timed};
 use idem86_devices::uart::{Pace, Uart};
 use idem86_devices::vga::{VRAM_SIZE, Vga};
+use serde::{Deserialize, Serialize};
 
 /// The ISA interrupt lines, by what a PC uses them for.
 mod irq {
@@ -102,7 +103,7 @@ pub struct Board {
     /// Latch of coprocessor errors.
     pub coprocessor: CoprocessorLatch,
     /// The configuration that the maps were made from; see [`Pci::generation`].
-    mapped: u64,
+    pub(crate) mapped: u64,
     /// Physical address of the linear frame buffer, while it is mapped.
     pub(crate) frame_buffer: Option<u64>,
     /// What the guest wants to become of the machine.
@@ -118,7 +119,7 @@ pub struct Board {
 }
 
 /// Events between devices and run loop.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signals {
     /// The run is to be interrupted: a deadline moved, or the run loop has something to do.
     pub pause: bool,
@@ -212,7 +213,7 @@ impl Board {
     }
 
     /// Makes ports and memory follow the PCI configuration.
-    fn remap(&mut self) {
+    pub(crate) fn remap(&mut self) {
         self.mapped = self.pci.generation();
         let shadow = self
             .pci

@@ -2,6 +2,7 @@
 
 use idem86_devices::ps2::{KeyCode, Keystroke, Ps2Controller};
 use idem86_devices::time::{GuestDuration, GuestTime};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// How long the guest gets to react to one keystroke before the next, once it has read the first.
@@ -9,13 +10,13 @@ const BETWEEN_STROKES: GuestDuration = GuestDuration::from_millis(10);
 
 /// Key events in order. A new keystroke is offered only when the guest has read everything before, so that no
 /// guest, however slow, loses one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyQueue {
     events: VecDeque<Event>,
     ready: GuestTime,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Event {
     key: KeyCode,
     pressed: bool,

@@ -20,3 +20,4 @@ pub mod ports;
 mod router;
 mod screenshot;
 pub mod script;
+pub mod snapshot;

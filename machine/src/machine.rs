@@ -66,9 +66,9 @@ pub struct Machine {
     pub(crate) slab: Ram,
     /// What executes guest code.
     pub engine: Engine,
-    reboot: bool,
-    kernel: Option<Loaded>,
-    counters: Counters,
+    pub(crate) reboot: bool,
+    pub(crate) kernel: Option<Loaded>,
+    pub(crate) counters: Counters,
 }
 
 /// Where the ROM that starts a kernel lies in the low ROM space: at D0000h, where a BIOS looks for option ROMs.

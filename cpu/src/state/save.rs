@@ -216,6 +216,13 @@ impl Cpu {
     /// Puts the processor into a saved state. Translations and decoded code are forgotten. An impossible state is
     /// refused, and the processor then stays as it was.
     pub fn restore(&mut self, state: &CpuState) -> Result<(), RestoreError> {
+        self.rewind(state)?;
+        self.forget_code();
+        Ok(())
+    }
+
+    /// As [`Cpu::restore`], but decoded code is kept: whoever changes memory beside says so by [`Cpu::ram_written`].
+    pub fn rewind(&mut self, state: &CpuState) -> Result<(), RestoreError> {
         state.validate()?;
         let CpuState {
             gpr,
@@ -287,7 +294,6 @@ impl Cpu {
         self.retired = *retired;
         self.repeat_suspended_at = if *repeat_suspended { *retired } else { Work::MAX };
         self.state_changed();
-        self.forget_code();
         Ok(())
     }
 }

@@ -104,6 +104,11 @@ impl UartState {
         }
     }
 
+    /// Takes the characters that wait for the host: not the guest's business any longer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
     pub(super) fn fifos_enabled(&self) -> bool {
         self.fifo_control & fcr::ENABLE != 0
     }

@@ -1,0 +1,53 @@
+//! State hashes: two machines with the same hash will do the same.
+
+use super::state::MachineState;
+use crate::machine::Machine;
+use std::fmt;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Bytes that are looked at together; pieces of zeros count for nothing.
+const PIECE: usize = 4096;
+
+/// The hash of a machine's state; see [`Machine::state_hash`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StateHash(pub u128);
+
+impl fmt::Display for StateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Machine {
+    /// A hash of everything that decides what the guest will do and see: processor, time, devices, keys that wait,
+    /// memory and ROMs. Under the virtual clock the same machine with the same inputs has the same hash after the same
+    /// guest time, on every engine and every host, whatever snapshots were taken on the way.
+    ///
+    /// What already left the machine is not part of it: output that the host has not taken yet, and counters.
+    pub fn state_hash(&self) -> StateHash {
+        let mut hash = Xxh3::new();
+        hash.update(&self.save_state().guest_visible());
+        for (number, piece) in (0u64..).zip(self.slab.chunks(PIECE)) {
+            if piece.iter().any(|byte| *byte != 0) {
+                hash.update(&number.to_le_bytes());
+                hash.update(piece);
+            }
+        }
+        StateHash(hash.digest128())
+    }
+}
+
+impl MachineState {
+    /// The bytes of the state without what only concerns the host.
+    fn guest_visible(mut self) -> Vec<u8> {
+        for uart in &mut self.board.com {
+            uart.take_output();
+        }
+        self.board.debug_console.clear();
+        // Whether the host wanted the last run to end.
+        self.cpu.pause_pending = false;
+        self.board.signals.pause = false;
+        let MachineState { parts, cpu, now, board, keyboard, counters: _ } = self;
+        postcard::to_stdvec(&(parts, cpu, now, board, keyboard)).expect("plain data is always serialised")
+    }
+}

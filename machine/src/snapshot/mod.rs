@@ -1,0 +1,6 @@
+//! Saving, restoring and comparing whole machines.
+
+pub mod hash;
+pub mod state;
+#[cfg(test)]
+mod tests;
