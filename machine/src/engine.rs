@@ -36,11 +36,15 @@ impl EngineKind {
     /// Its name, as users give it.
     pub fn name(self) -> &'static str {
         match self {
-            EngineKind::Interpreter => "interpreter",
-            EngineKind::Translator(_) => "translator",
+            EngineKind::Interpreter => INTERPRETER,
+            EngineKind::Translator(_) => TRANSLATOR,
         }
     }
 }
+
+/// The names of the engines, as users give them.
+const INTERPRETER: &str = "interpreter";
+const TRANSLATOR: &str = "translator";
 
 /// An engine with what it has learnt of its guest.
 #[derive(Debug, Default)]
@@ -59,6 +63,14 @@ impl Engine {
             EngineKind::Interpreter => Engine::Interpreter,
             EngineKind::Translator(options) => Engine::Translator(Box::new(Translator::new(options)?)),
         })
+    }
+
+    /// Its name, as users give it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Engine::Interpreter => INTERPRETER,
+            Engine::Translator(_) => TRANSLATOR,
+        }
     }
 
     /// Notes from now on which units are translated. `false`: this engine does not translate.

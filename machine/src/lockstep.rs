@@ -250,7 +250,7 @@ impl Pair {
     fn describe(&self, out: &mut String) {
         let (a, b) = (&self.subject.machine, &self.reference.machine);
         let (states, memory) = ((a.cpu.save(), b.cpu.save()), (&a.slab, &b.slab));
-        let _ = writeln!(out, "{:12} {:>24} {:>24}", "", a.engine_name(), b.engine_name());
+        let _ = writeln!(out, "{:12} {:>24} {:>24}", "", a.engine.name(), b.engine.name());
         for (name, one, other) in rows(&states.0, &states.1) {
             let mark = if one == other { ' ' } else { '*' };
             let _ = writeln!(out, "{mark}{name:11} {one:>24} {other:>24}");
@@ -308,13 +308,6 @@ fn rows(a: &CpuState, b: &CpuState) -> Vec<(String, String, String)> {
 }
 
 impl Machine {
-    fn engine_name(&self) -> &'static str {
-        match self.engine {
-            Engine::Interpreter => "interpreter",
-            Engine::Translator(_) => "translator",
-        }
-    }
-
     fn linear_eip(&self) -> u64 {
         (self.cpu.seg[SegReg::Cs as usize].base + self.cpu.rip) & 0xFFFF_FFFF
     }

@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
         let guest = self.machine.now().as_nanos() as f64 / 1e9;
         let cpu = &self.machine.cpu;
         let cs = cpu.seg[SegReg::Cs as usize];
-        eprintln!("engine           {:>14}", EngineArg::kind(self.args.engine).name());
+        eprintln!("engine           {:>14}", self.machine.engine.name());
         eprintln!("ended at         {:04X}:{:08X}, linear {:08X}", cs.selector, cpu.rip, cs.base + cpu.rip);
         eprintln!("guest time       {guest:14.3} s");
         eprintln!("host time        {host:14.3} s");

@@ -3,7 +3,7 @@
 //! The arena is filled region by region. When the last one is full, the oldest is emptied and filled anew; so nothing
 //! is ever moved, and what is evicted is what was translated longest ago.
 
-use crate::discover::discover;
+use crate::discover::{GuestInsn, discover};
 use crate::emit::stubs::{self, Stubs};
 use crate::host::arena::CodeArena;
 use crate::host::take_faults;
@@ -54,6 +54,8 @@ pub struct Unit {
     pub at: u32,
     /// Bytes of its code.
     pub size: u32,
+    /// Bytes of guest code.
+    pub length: u32,
     /// Its callouts.
     pub sites: Box<[Site]>,
     links: Box<[Link]>,
@@ -63,18 +65,13 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Bytes of guest code.
-    pub fn length(&self) -> u32 {
-        self.insns.iter().map(|i| u32::from(i.offset)).max().unwrap_or(0)
-    }
-
     /// Whether it may be entered.
     pub fn is_alive(&self) -> bool {
         self.alive
     }
 
     fn lines(&self) -> u64 {
-        idem86_cpu::codemap::mask(self.ram, u64::from(self.length()))
+        idem86_cpu::codemap::mask(self.ram, u64::from(self.length))
     }
 }
 
@@ -216,6 +213,7 @@ impl Cache {
             entry: at + entry,
             at,
             size: code.len() as u32,
+            length: guest.iter().map(GuestInsn::end).max().unwrap_or(0),
             sites: sites.into(),
             links: links.into(),
             incoming: Vec::new(),
@@ -353,7 +351,8 @@ impl Cache {
             }
         }
         if hit {
-            *self.rewrites.entry(page as u64).or_default() += 1;
+            let rewrites = self.rewrites.entry(page as u64).or_default();
+            *rewrites = rewrites.saturating_add(1);
         }
     }
 
@@ -380,7 +379,7 @@ impl Cache {
     /// Where units lie on RAM page `page`: offsets in RAM, with lengths.
     pub fn code_on(&self, page: usize) -> Vec<(u64, u64)> {
         let ids = self.by_page.get(&(page as u64)).map_or(&[][..], Vec::as_slice);
-        ids.iter().map(|id| &self.units[*id as usize]).map(|u| (u.ram, u64::from(u.length()))).collect()
+        ids.iter().map(|id| &self.units[*id as usize]).map(|u| (u.ram, u64::from(u.length))).collect()
     }
 }
 

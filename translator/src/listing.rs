@@ -28,7 +28,7 @@ impl Cache {
     fn unit_listing(&self, unit: &Unit, ram: &[u8]) -> String {
         let mut out = String::new();
         let size = self.spaces[unit.space as usize].key.code_size();
-        let (eip, bytes) = (unit.eip, unit.length());
+        let (eip, bytes) = (unit.eip, unit.length);
         let _ = writeln!(out, "unit at EIP {eip:08X}, {bytes} bytes of {size}-bit code");
         let mut formatter = NasmFormatter::new();
         let mut line = |address: u32, instruction: &Instruction, indent: &str| {

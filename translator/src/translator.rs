@@ -98,7 +98,7 @@ const FAULTS_FREE: u64 = 2048;
 const FAULT_WORTH: u64 = 40_000;
 /// Doublings of the time that a view must be stable.
 const IMPATIENCE_MAX: u32 = 8;
-/// Instructions whose faults are counted, at most.
+/// Instructions whose faults are counted, and that do without a window, at most; more begin anew.
 const FAULTS_KEPT: usize = 1 << 16;
 
 /// Executions by the interpreter that each rewriting of a page costs its code, in multiples of the threshold.
@@ -203,7 +203,7 @@ impl Translator {
                 // It begins anew when it is translated anew.
                 *heat = self.options.threshold;
                 let id = self.cache.translate(biu, ram, eip, space, &self.views.avoid)?;
-                let length = self.cache.units[id as usize].length();
+                let length = self.cache.units[id as usize].length;
                 cpu.keep_code(ram, length as usize);
                 self.watched.iter_mut().for_each(|ids| ids.push(id));
                 id
@@ -295,10 +295,14 @@ impl Views {
         }
         let (level, at) = self.faults.entry(ram).or_insert((0, now));
         let forgiven = now.wrapping_sub(*at) / FORGIVING;
-        *level = u64::from(*level).saturating_sub(forgiven) as u32 + if shown { 1 } else { FAULTS_MAX / 4 };
+        let rest = u64::from(*level).saturating_sub(forgiven) as u32;
+        *level = rest.saturating_add(if shown { 1 } else { FAULTS_MAX / 4 });
         *at = now;
         let too_often = *level > FAULTS_MAX;
         if too_often {
+            if self.avoid.len() >= FAULTS_KEPT {
+                self.avoid.clear();
+            }
             self.avoid.insert(ram);
         }
         // Other units with the instruction may not know it yet.
@@ -399,7 +403,6 @@ struct Session<'a, 'b> {
     arena: &'a CodeArena,
     stubs: &'a Stubs,
     key: ModeKey,
-    base: u64,
     /// A unit that is to be translated anew.
     outdated: Option<u32>,
     /// The window was closed: its code is not to be gone on with.
@@ -410,24 +413,24 @@ impl<'a> Session<'a, '_> {
     /// The unit and the site of a callout.
     fn site(&self, context: &mut Context, site: u32) -> Option<(u32, &'a Unit, Site)> {
         if site != FAULT_SITE && site & GO_SITE != 0 {
-            let go = site & !GO_SITE;
-            let (_, id) = self.by_code.range(..=go).next_back()?;
-            let unit = self.units.get(*id as usize)?;
-            return Some((*id, unit, *unit.sites.iter().find(|s| s.go == Some(go - unit.at))?));
+            return self.site_at(site & !GO_SITE, |s| s.go);
         }
         if site != FAULT_SITE {
             let (id, n) = (site >> UNIT_SHIFT, site & ((1 << UNIT_SHIFT) - 1));
             let unit = self.units.get(id as usize)?;
             return Some((id, unit, *unit.sites.get(n as usize)?));
         }
-        let rip = context.fault.rip as u32;
-        let (_, id) = self.by_code.range(..=rip).next_back()?;
-        let unit = self.units.get(*id as usize)?;
-        let site = unit.sites.iter().find(|s| s.fault == Some(rip - unit.at))?;
         if let Some(window) = self.views.windows[usize::from(self.key.user)].as_ref() {
             context.linear = context.fault.address.wrapping_sub(window.base());
         }
-        Some((*id, unit, *site))
+        self.site_at(context.fault.rip as u32, |s| s.fault)
+    }
+
+    /// The site of which `part` is at offset `at` of the arena.
+    fn site_at(&self, at: u32, part: fn(&Site) -> Option<u32>) -> Option<(u32, &'a Unit, Site)> {
+        let (_, id) = self.by_code.range(..=at).next_back()?;
+        let unit = self.units.get(*id as usize)?;
+        Some((*id, unit, *unit.sites.iter().find(|s| part(s) == Some(at - unit.at))?))
     }
 
     /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
@@ -497,11 +500,11 @@ impl Callouts for Session<'_, '_> {
             }
             if context.give(site.uses, self.cpu, self.arena, self.stubs) {
                 context.budget += left;
-                return Some(self.base + u64::from(unit.at + site.resume?));
+                return Some(self.arena.base() + u64::from(unit.at + site.resume?));
             }
         }
         if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
-            return Some(self.base + u64::from(unit.at + site.resume?));
+            return Some(self.arena.base() + u64::from(unit.at + site.resume?));
         }
         if fault && site.kind == SiteKind::Repeat {
             self.leave_repetition(context);
@@ -543,7 +546,7 @@ impl Callouts for Session<'_, '_> {
         }
         load(self.cpu, context);
         context.budget -= left - 1;
-        Some(self.base + u64::from(unit.at + resume))
+        Some(self.arena.base() + u64::from(unit.at + resume))
     }
 }
 
@@ -559,7 +562,7 @@ impl Session<'_, '_> {
         self.key = key;
         self.counters.redirects += 1;
         prepare(self.cpu, context, self.shadow, self.views, space);
-        Some(self.base + u64::from(at))
+        Some(self.arena.base() + u64::from(at))
     }
 }
 
@@ -672,7 +675,6 @@ impl Translator {
             let (exit, outdated) = {
                 let Translator { context, cache, shadow, views, counters, .. } = self;
                 let Cache { arena, stubs, units, by_code, spaces, .. } = cache;
-                let base = arena.base();
                 let mut session = Session {
                     cpu,
                     biu,
@@ -685,7 +687,6 @@ impl Translator {
                     arena,
                     stubs,
                     key,
-                    base,
                     outdated: None,
                     closed: false,
                 };

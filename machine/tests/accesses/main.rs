@@ -1,6 +1,11 @@
 //! Random accesses to the devices of a whole PC; `fuzz/` drives the same with what a fuzzer thinks of.
 
+#[allow(dead_code, reason = "the tests of the root package use the rest")]
+#[path = "../../../tests/support/rng.rs"]
+mod rng;
 mod scenario;
+
+use rng::Rng;
 
 /// Accesses in a run.
 const ACCESSES: usize = 2000;
@@ -11,13 +16,8 @@ fn bytes(seed: u64) -> Vec<u8> {
         0x00, 0x08, 0x20, 0x21, 0x40, 0x43, 0x60, 0x64, 0x70, 0x71, 0x92, 0xA0, 0xCF8, 0xCFC, 0x170, 0x177,
         0x1F0, 0x1F7, 0x3C0, 0x3CE, 0x3F2, 0x3F5, 0x3F8, 0x510,
     ];
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Rng::new(seed);
+    let mut next = || random.next();
     (0..ACCESSES)
         .flat_map(|_| {
             let mut access = next().to_le_bytes();

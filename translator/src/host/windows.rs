@@ -166,6 +166,10 @@ impl Drop for Zeros {
 ///
 /// It runs on the stack of the code that touched it, which may be translated code, with the guest's MXCSR and x87 unit:
 /// it computes with integers only, and the system restores everything.
+///
+/// # Safety
+///
+/// `exception` and what it refers to must be valid for the time of the call.
 unsafe extern "system" fn commit(exception: *mut EXCEPTION_POINTERS) -> i32 {
     // SAFETY: the system passes pointers to both, for the time of the call.
     let record = unsafe { &*(*exception).ExceptionRecord };
@@ -256,7 +260,7 @@ mod tests {
     fn other_access_violations_are_left_to_other_handlers() {
         const ADDRESS: &str = "IDEM86_TEST_ADDRESS";
         const PASSED_ON: i32 = 86;
-        unsafe extern "system" fn next(_: *mut EXCEPTION_POINTERS) -> i32 {
+        extern "system" fn next(_: *mut EXCEPTION_POINTERS) -> i32 {
             std::process::exit(PASSED_ON)
         }
         let mut memory = DualMapping::new(1 << 20).expect("executable memory");
