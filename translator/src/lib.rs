@@ -6,9 +6,13 @@
 #[cfg(target_arch = "x86_64")]
 mod cache;
 #[cfg(target_arch = "x86_64")]
+mod counters;
+#[cfg(target_arch = "x86_64")]
 mod discover;
 #[cfg(target_arch = "x86_64")]
 mod emit;
+#[cfg(target_arch = "x86_64")]
+mod extended;
 #[allow(unsafe_code)]
 pub mod host;
 #[cfg(target_arch = "x86_64")]
@@ -19,6 +23,8 @@ mod listing;
 mod lower;
 mod options;
 #[cfg(target_arch = "x86_64")]
+mod session;
+#[cfg(target_arch = "x86_64")]
 mod shadow;
 #[cfg(target_arch = "x86_64")]
 mod space;
@@ -28,8 +34,7 @@ mod translator;
 #[path = "unsupported.rs"]
 mod translator;
 #[cfg(target_arch = "x86_64")]
-mod units;
-
+mod views;
 mod watched;
 #[cfg(target_arch = "x86_64")]
 mod window;

@@ -11,12 +11,12 @@
 //! | r13 | the shadow tables, plus 12: also the count of shifts by 12 |
 //! | r15 | the window of the view, or without one the mask that extracts a table index |
 //! | rsp | the host's stack, a multiple of 16 |
-//! | xmm0 to xmm7, MXCSR; x87 | the guest's, while [`Units`] says that they are live |
+//! | xmm0 to xmm7, MXCSR; x87 | the guest's, while [`ExtendedState`] says that they are live |
 //!
 //! Glue between guest instructions leaves RFLAGS alone: it is made of LEA, MOV, SHRX, RORX, PEXT, NOT and JRCXZ.
 
 use crate::host::context::{CONTEXT_BIAS, Context};
-use crate::host::units::Units;
+use crate::host::extended::ExtendedState;
 use iced_x86::Register;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::SegReg;
@@ -60,49 +60,49 @@ pub const QUIET: i32 = field(std::mem::offset_of!(Context, quiet));
 /// [`Context::spill`].
 pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
 
-/// Displacement of a field of [`Units`] from r12.
-pub const fn units(offset: usize) -> i32 {
-    field(std::mem::offset_of!(Context, units) + offset)
+/// Displacement of a field of [`ExtendedState`] from r12.
+pub const fn extended(offset: usize) -> i32 {
+    field(std::mem::offset_of!(Context, extended) + offset)
 }
 
-/// [`Units::simd_live`].
-pub const SIMD_LIVE: i32 = units(std::mem::offset_of!(Units, simd_live));
-/// [`Units::x87_live`].
-pub const X87_LIVE: i32 = units(std::mem::offset_of!(Units, x87_live));
-/// [`Units::mxcsr`].
-pub const MXCSR: i32 = units(std::mem::offset_of!(Units, mxcsr));
-/// [`Units::host_mxcsr`].
-pub const HOST_MXCSR: i32 = units(std::mem::offset_of!(Units, host_mxcsr));
-/// [`Units::last_ip`].
-pub const LAST_IP: i32 = units(std::mem::offset_of!(Units, last_ip));
-/// [`Units::last_opcode`].
-pub const LAST_OPCODE: i32 = units(std::mem::offset_of!(Units, last_opcode));
-/// [`Units::last_segment`].
-pub const LAST_SEGMENT: i32 = units(std::mem::offset_of!(Units, last_segment));
-/// [`Units::last_linear`].
-pub const LAST_LINEAR: i32 = units(std::mem::offset_of!(Units, last_linear));
-/// [`Units::alignment`].
-pub const ALIGNMENT: i32 = units(std::mem::offset_of!(Units, alignment));
-/// [`Units::x87_masks`].
-pub const X87_MASKS: i32 = units(std::mem::offset_of!(Units, x87_masks));
-/// [`Units::mxcsr_masks`].
-pub const MXCSR_MASKS: i32 = units(std::mem::offset_of!(Units, mxcsr_masks));
-/// [`Units::one`].
-pub const ONE: i32 = units(std::mem::offset_of!(Units, one));
+/// [`ExtendedState::simd_live`].
+pub const SIMD_LIVE: i32 = extended(std::mem::offset_of!(ExtendedState, simd_live));
+/// [`ExtendedState::x87_live`].
+pub const X87_LIVE: i32 = extended(std::mem::offset_of!(ExtendedState, x87_live));
+/// [`ExtendedState::mxcsr`].
+pub const MXCSR: i32 = extended(std::mem::offset_of!(ExtendedState, mxcsr));
+/// [`ExtendedState::host_mxcsr`].
+pub const HOST_MXCSR: i32 = extended(std::mem::offset_of!(ExtendedState, host_mxcsr));
+/// [`ExtendedState::last_ip`].
+pub const LAST_IP: i32 = extended(std::mem::offset_of!(ExtendedState, last_ip));
+/// [`ExtendedState::last_opcode`].
+pub const LAST_OPCODE: i32 = extended(std::mem::offset_of!(ExtendedState, last_opcode));
+/// [`ExtendedState::last_segment`].
+pub const LAST_SEGMENT: i32 = extended(std::mem::offset_of!(ExtendedState, last_segment));
+/// [`ExtendedState::last_linear`].
+pub const LAST_LINEAR: i32 = extended(std::mem::offset_of!(ExtendedState, last_linear));
+/// [`ExtendedState::alignment`].
+pub const ALIGNMENT: i32 = extended(std::mem::offset_of!(ExtendedState, alignment));
+/// [`ExtendedState::x87_masks`].
+pub const X87_MASKS: i32 = extended(std::mem::offset_of!(ExtendedState, x87_masks));
+/// [`ExtendedState::mxcsr_masks`].
+pub const MXCSR_MASKS: i32 = extended(std::mem::offset_of!(ExtendedState, mxcsr_masks));
+/// [`ExtendedState::one`].
+pub const ONE: i32 = extended(std::mem::offset_of!(ExtendedState, one));
 
 /// Displacement of the base of `segment`.
 pub const fn seg_base(segment: SegReg) -> i32 {
     element(std::mem::offset_of!(Context, seg_base), segment as usize)
 }
 
-/// Displacement of the element of [`Units::usable`] for what uses x87 or XMM registers.
+/// Displacement of the element of [`ExtendedState::usable`] for what uses x87 or XMM registers.
 pub const fn usable(x87: bool, simd: bool) -> i32 {
-    units(std::mem::offset_of!(Units, usable)) + 8 * Units::index(x87, simd) as i32
+    extended(std::mem::offset_of!(ExtendedState, usable)) + 8 * ExtendedState::index(x87, simd) as i32
 }
 
 /// Displacement of XMM register `n` in the context.
 pub const fn xmm(n: u8) -> i32 {
-    units(std::mem::offset_of!(Units, xmm)) + 16 * n as i32
+    extended(std::mem::offset_of!(ExtendedState, xmm)) + 16 * n as i32
 }
 
 /// Displacement of guest register `r` in the context.

@@ -1,7 +1,7 @@
 //! The door between Rust and translated code: the context that both see, and the way in and out.
 
 use super::arena::CodeArena;
-use super::units::Units;
+use super::extended::ExtendedState;
 use super::{FaultGuard, guarded};
 use crate::emit::stubs::Stubs;
 use std::any::Any;
@@ -59,8 +59,8 @@ pub struct Context {
     pub seg_read: [u64; 6],
     /// What may be written through them.
     pub seg_write: [u64; 6],
-    /// The registers of the x87, MMX and SSE units.
-    pub units: Units,
+    /// The registers of x87, MMX and SSE.
+    pub extended: ExtendedState,
 }
 
 /// A fault of translated code on the host.
@@ -129,7 +129,7 @@ extern "sysv64" fn callout(context: *mut Context, site: u32) -> u64 {
 ///
 /// Code in the arena was put there by this crate's emitter, which keeps these rules: it changes no memory but the
 /// context, the host's stack below its entry, and what the tables in the context lead to; it leaves by the entry
-/// stub's exit with the host's registers restored, but for those of the x87 unit (see [`Units`]); its stubs are `stubs`.
+/// stub's exit with the host's registers restored, but for those of the x87 unit (see [`ExtendedState`]); its stubs are `stubs`.
 pub fn enter(
     arena: &CodeArena,
     stubs: &Stubs,
@@ -153,7 +153,7 @@ pub fn enter(
     };
     let left = guarded(guard, || stub(shared, arena.base() + u64::from(offset)));
     if let Some(panic) = passage.panic {
-        if context.units.x87_live != 0 {
+        if context.extended.x87_live != 0 {
             context.save_x87(arena, stubs);
         }
         resume_unwind(panic);
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn callers_keep_the_registers_that_windows_promises_them() {
         let mut context = Context::default();
-        context.units.xmm = [[0x55; 16]; 8];
-        context.units.set_live(false, true);
+        context.extended.xmm = [[0x55; 16]; 8];
+        context.extended.set_live(false, true);
         let ours: [u128; 10] = std::array::from_fn(|n| u128::MAX / (n as u128 + 3));
         let mut kept = [0u128; 10];
         let (mut rsi, mut rdi) = (0x0123_4567_89AB_CDEFu64, 0xFEDC_BA98_7654_3210u64);
@@ -235,6 +235,6 @@ mod tests {
         }
         assert_eq!(kept, ours);
         assert_eq!((rsi, rdi), (0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210));
-        assert_eq!(context.units.xmm, [[0x55; 16]; 8], "the guest's were there");
+        assert_eq!(context.extended.xmm, [[0x55; 16]; 8], "the guest's were there");
     }
 }

@@ -4,6 +4,8 @@
 pub mod arena;
 #[cfg(target_arch = "x86_64")]
 pub mod context;
+#[cfg(target_arch = "x86_64")]
+pub mod extended;
 pub mod native;
 #[cfg(target_arch = "x86_64")]
 pub mod ram;
@@ -12,8 +14,6 @@ pub mod ram;
 pub mod ram;
 #[cfg(target_arch = "x86_64")]
 pub mod sparse;
-#[cfg(target_arch = "x86_64")]
-pub mod units;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(windows, path = "windows.rs")]

@@ -1,29 +1,29 @@
 //! Lowering: from the instructions of a translation unit to host code.
 //!
 //! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
-//! tables ([`memory`]); x87, MMX and SSE instructions find their registers in the host's ([`units`]); branches are
+//! tables ([`memory`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]); branches are
 //! linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout: the
 //! interpreter executes the one instruction.
 
 mod branch;
+mod extended;
 mod flags;
 mod ident;
 mod memory;
 mod stack;
 mod string;
-mod units;
 
 use crate::discover::GuestInsn;
 use crate::emit::abi;
 use crate::emit::stubs::Stubs;
+use crate::extended::{Last, Uses};
 use crate::key::ModeKey;
-use crate::units::{Last, Uses};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+use extended::Aligned;
 use iced_x86::{Encoder, FlowControl, Instruction, Mnemonic};
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
 use idem86_cpu::state::segment::SegReg;
-use units::Aligned;
 
 /// A direct branch that can be patched to lead to another unit.
 #[derive(Clone, Copy, Debug)]
@@ -283,7 +283,7 @@ impl Lower<'_> {
             || self.ident(n, &i)
             || self.string(n, &i)
             || self.flag_control(n, &i)
-            || self.unit(n, &i);
+            || self.extended_state(n, &i);
         if !lowered {
             self.callout(n);
             self.live = self.live.without(self.uses);
@@ -316,7 +316,7 @@ impl Lower<'_> {
             go: None,
             resume: None,
             uses: self.uses,
-            data: self.uses.x87.then(|| units::data_segment(i)).flatten(),
+            data: self.uses.x87.then(|| extended::data_segment(i)).flatten(),
             last: self.last,
         });
         self.frame.unit << UNIT_SHIFT | (self.sites.len() - 1) as u32

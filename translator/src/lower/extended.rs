@@ -8,8 +8,8 @@ use super::ident::{access_kind, has_memory, place_registers};
 use super::memory::{HostOperand, MemoryAccess};
 use super::{Lower, SiteKind};
 use crate::emit::abi::*;
-use crate::host::units::Units;
-use crate::units::{Last, Uses};
+use crate::extended::{Last, Uses};
+use crate::host::extended::ExtendedState;
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register, UsedRegister,
@@ -38,7 +38,7 @@ impl Lower<'_> {
     }
 
     /// Lowers instruction `n` if it belongs here. `false` leaves everything as it was.
-    pub(super) fn unit(&mut self, n: usize, i: &Instruction) -> bool {
+    pub(super) fn extended_state(&mut self, n: usize, i: &Instruction) -> bool {
         let uses = self.uses;
         if uses == Uses::default() || !is_native(i) {
             return false;
@@ -129,14 +129,14 @@ impl Lower<'_> {
         let Last { insn, data } = std::mem::take(&mut self.last);
         if let Some(guest) = insn.map(|n| &self.guest[usize::from(n)]) {
             let ip = self.frame.eip.wrapping_add(guest.offset) as i32;
-            let opcode = guest.insn.imm as i32 | Units::PENDING as i32;
+            let opcode = guest.insn.imm as i32 | ExtendedState::PENDING as i32;
             dynasm!(self.asm; .arch x64
                 ; mov DWORD [r12 + LAST_IP], ip
                 ; mov DWORD [r12 + LAST_OPCODE], opcode
             );
         }
         if let Some(segment) = data {
-            let segment = segment as i32 | Units::PENDING as i32;
+            let segment = segment as i32 | ExtendedState::PENDING as i32;
             dynasm!(self.asm; .arch x64; mov DWORD [r12 + LAST_SEGMENT], segment);
         }
         self.extend_hops();
@@ -269,7 +269,7 @@ impl Aligned {
     }
 }
 
-/// Whether `i`, which uses one of the units, does on the host what it does in the interpreter while all exceptions are
+/// Whether `i`, which uses x87, MMX or SSE state, does on the host what it does in the interpreter while all exceptions are
 /// masked.
 fn is_native(i: &Instruction) -> bool {
     use Mnemonic::*;

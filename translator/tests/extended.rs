@@ -1,6 +1,6 @@
 //! x87, MMX and SSE: random programs leave the same state behind on the translator and on the interpreter.
 //!
-//! `IDEM86_UNITS_CASES` sets the number of programs, `IDEM86_UNITS_SEED` the first seed.
+//! `IDEM86_EXTENDED_CASES` sets the number of programs, `IDEM86_EXTENDED_SEED` the first seed.
 #![forbid(unsafe_code)]
 #![cfg(target_arch = "x86_64")]
 
@@ -347,8 +347,8 @@ fn compare(options: Options, first: u64) {
     };
     translator.attach(&ours.ram);
     let codes = codes();
-    let first = setting("IDEM86_UNITS_SEED", first);
-    let cases = setting("IDEM86_UNITS_CASES", 10_000);
+    let first = setting("IDEM86_EXTENDED_SEED", first);
+    let cases = setting("IDEM86_EXTENDED_CASES", 10_000);
     for seed in first..first + cases {
         let mut rng = Rng::new(seed);
         let program = program(&codes, &mut rng);
@@ -376,7 +376,7 @@ fn compare(options: Options, first: u64) {
             }
         }
     }
-    if std::env::var_os("IDEM86_UNITS_CASES").is_some() {
+    if std::env::var_os("IDEM86_EXTENDED_CASES").is_some() {
         eprintln!("{}", translator.counters());
     }
 }

@@ -3,7 +3,7 @@
 use crate::emit::stubs::Stubs;
 use crate::host::arena::CodeArena;
 use crate::host::context::Context;
-use crate::host::units::Units;
+use crate::host::extended::ExtendedState;
 use iced_x86::{Instruction, Mnemonic, OpKind};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::attrs::{Class, class};
@@ -70,49 +70,49 @@ impl Context {
     /// The last numeric instruction and its operand become the processor's: those that units left behind, then those
     /// of the unit at `eip` that runs.
     pub fn tell_last(&mut self, cpu: &mut Cpu, last: Last, insns: &[Insn], eip: u32) {
-        let units = &mut self.units;
+        let extended = &mut self.extended;
         let code = cpu.seg[SegReg::Cs as usize].selector;
-        if units.last_opcode != 0 {
-            cpu.x87.last_ip = (code, units.last_ip);
-            cpu.x87.last_opcode = (units.last_opcode & !Units::PENDING) as u16;
-            units.last_opcode = 0;
+        if extended.last_opcode != 0 {
+            cpu.x87.last_ip = (code, extended.last_ip);
+            cpu.x87.last_opcode = (extended.last_opcode & !ExtendedState::PENDING) as u16;
+            extended.last_opcode = 0;
         }
         if let Some(insn) = last.insn.and_then(|n| insns.get(usize::from(n))) {
             let offset = u32::from(insn.offset) - u32::from(insn.length);
             cpu.x87.last_ip = (code, eip.wrapping_add(offset));
             cpu.x87.last_opcode = insn.imm as u16;
         }
-        let pending = (units.last_segment != 0)
-            .then(|| SegReg::from_encoding((units.last_segment & !Units::PENDING) as u8))
+        let pending = (extended.last_segment != 0)
+            .then(|| SegReg::from_encoding((extended.last_segment & !ExtendedState::PENDING) as u8))
             .flatten();
-        units.last_segment = 0;
+        extended.last_segment = 0;
         if let Some(segment) = last.data.or(pending) {
             let segment = &cpu.seg[segment as usize];
-            cpu.x87.last_data = (segment.selector, units.last_linear.wrapping_sub(segment.base as u32));
+            cpu.x87.last_data = (segment.selector, extended.last_linear.wrapping_sub(segment.base as u32));
         }
     }
 
     /// The processor has executed a numeric instruction with a memory operand in `segment`: as if it had been
     /// translated.
     pub fn hear_data(&mut self, cpu: &Cpu, segment: SegReg) {
-        self.units.last_linear = cpu.x87.last_data.1.wrapping_add(cpu.seg[segment as usize].base as u32);
+        self.extended.last_linear = cpu.x87.last_data.1.wrapping_add(cpu.seg[segment as usize].base as u32);
     }
 
     /// What is live.
     pub fn live(&self) -> Uses {
-        Uses { x87: self.units.x87_live != 0, simd: self.units.simd_live != 0 }
+        Uses { x87: self.extended.x87_live != 0, simd: self.extended.simd_live != 0 }
     }
 
     /// Gives `which` back to the processor, as far as it is live. Outside translated code.
     pub fn take(&mut self, which: Uses, cpu: &mut Cpu, arena: &CodeArena, stubs: &Stubs) {
-        if which.simd && self.units.simd_live != 0 {
-            self.units.set_live(self.units.x87_live != 0, false);
-            cpu.simd.mxcsr = self.units.mxcsr;
-            cpu.simd.xmm[..8].copy_from_slice(&self.units.xmm);
+        if which.simd && self.extended.simd_live != 0 {
+            self.extended.set_live(self.extended.x87_live != 0, false);
+            cpu.simd.mxcsr = self.extended.mxcsr;
+            cpu.simd.xmm[..8].copy_from_slice(&self.extended.xmm);
         }
-        if which.x87 && self.units.x87_live != 0 {
+        if which.x87 && self.extended.x87_live != 0 {
             self.save_x87(arena, stubs);
-            load_image(cpu, &self.units.image);
+            load_image(cpu, &self.extended.image);
         }
     }
 
@@ -121,19 +121,19 @@ impl Context {
     pub fn give(&mut self, which: Uses, cpu: &mut Cpu, arena: &CodeArena, stubs: &Stubs) -> bool {
         self.settle(cpu, arena, stubs);
         let Uses { x87, simd } = allowed(cpu);
-        if which.simd && self.units.simd_live == 0 {
+        if which.simd && self.extended.simd_live == 0 {
             if !simd || cpu.simd.mxcsr & MXCSR_CHECKED != MXCSR_MASKS {
                 return false;
             }
-            self.units.set_live(self.units.x87_live != 0, true);
-            self.units.mxcsr = cpu.simd.mxcsr;
-            self.units.xmm.copy_from_slice(&cpu.simd.xmm[..8]);
+            self.extended.set_live(self.extended.x87_live != 0, true);
+            self.extended.mxcsr = cpu.simd.mxcsr;
+            self.extended.xmm.copy_from_slice(&cpu.simd.xmm[..8]);
         }
-        if which.x87 && self.units.x87_live == 0 {
+        if which.x87 && self.extended.x87_live == 0 {
             if !x87 || cpu.x87.control & CONTROL_MASKS != CONTROL_MASKS {
                 return false;
             }
-            store_image(cpu, &mut self.units.image);
+            store_image(cpu, &mut self.extended.image);
             self.load_x87(arena, stubs);
         }
         true

@@ -1,0 +1,287 @@
+//! A stay in translated code: registers to and from the context, and the callouts.
+
+use crate::cache::Unit;
+use crate::counters::Counters;
+use crate::emit::stubs::Stubs;
+use crate::host::arena::CodeArena;
+use crate::host::context::{BUDGET_BIAS, Callouts, Context, FAULT_SITE};
+use crate::key::ModeKey;
+use crate::lower::{GO_SITE, Site, SiteKind, UNIT_SHIFT};
+use crate::shadow::{INDEX_MASK, Shadow};
+use crate::space::Space;
+use crate::views::Views;
+use crate::window::{Run, WindowView};
+use idem86_cpu::bus::{Biu, Work};
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::engine::DirectPage;
+use idem86_cpu::mmu::tlb::Change;
+use idem86_cpu::state::eflags::bit;
+use idem86_cpu::state::gpr;
+use idem86_cpu::state::segment::{Bounds, SegReg};
+use std::collections::BTreeMap;
+
+/// The longest stay in translated code, in units of work.
+const BUDGET_MAX: Work = BUDGET_BIAS >> 1;
+
+/// Follows what happened to translations. Gives whether code may be elsewhere now.
+pub fn follow(
+    cpu: &mut Cpu,
+    shadow: &mut Shadow,
+    views: &mut Views,
+    spaces: &mut [Space],
+    counters: &mut Counters,
+) -> bool {
+    if !cpu.translations_changed() {
+        return false;
+    }
+    let mut moved = false;
+    for change in cpu.take_translation_changes() {
+        counters.changes += 1;
+        moved |= views.change(change, cpu.work());
+        match change {
+            Change::All => {
+                shadow.forget(true);
+                spaces.iter_mut().for_each(|s| s.forget(true));
+            }
+            Change::Local => {
+                shadow.forget(false);
+                spaces.iter_mut().for_each(|s| s.forget(false));
+            }
+            Change::Page(linear) => {
+                shadow.forget_page(linear as u32);
+                spaces.iter_mut().for_each(|s| s.forget_page(linear as u32));
+            }
+            Change::Traced(ram) => shadow.trace(ram),
+        }
+        moved |= !matches!(change, Change::Traced(_));
+    }
+    moved
+}
+
+/// The registers, from the processor to the context.
+fn load(cpu: &Cpu, context: &mut Context) {
+    for (r, slot) in context.gpr.iter_mut().enumerate() {
+        *slot = cpu.gpr.full(r as u8);
+    }
+    let flags = cpu.eflags.arithmetic();
+    context.flags = u64::from((flags & 0xD5) << 8 | flags >> 11 & 1);
+    let system = cpu.eflags.system();
+    context.system = u64::from(system & !bit::IF);
+    context.interrupts = u64::from(system & bit::IF != 0);
+    context.quiet = u64::from(!cpu.interrupt_waits());
+    let left = cpu.budget_left().min(BUDGET_MAX);
+    context.budget = BUDGET_BIAS + left;
+    context.end = cpu.work() + left;
+}
+
+/// The segments, from the processor to the context.
+fn load_segments(cpu: &Cpu, context: &mut Context) {
+    let last = |b: Bounds| (b.min == 0).then_some(b.max);
+    for s in SegReg::ALL {
+        let segment = &cpu.seg[s as usize];
+        context.selectors[s as usize] = segment.selector.into();
+        context.seg_base[s as usize] = segment.base;
+        context.seg_read[s as usize] = Context::limit(last(segment.read));
+        context.seg_write[s as usize] = Context::limit(last(segment.write));
+    }
+}
+
+/// The registers, from the context to the processor. `skipped` units of work were counted, but not done.
+pub fn store(context: &Context, cpu: &mut Cpu, skipped: Work) {
+    for (r, value) in (gpr::AX..=gpr::DI).zip(context.gpr) {
+        cpu.gpr.set::<u32>(r, value as u32);
+    }
+    cpu.eflags.set_arithmetic((context.flags >> 8) as u32 & 0xD5 | (context.flags as u32 & 1) << 11);
+    cpu.eflags.replace_system(context.system as u32 | if context.interrupts != 0 { bit::IF } else { 0 });
+    // The bias makes the difference of overdrawn budgets come out right.
+    let left = context.budget.wrapping_sub(BUDGET_BIAS).wrapping_add(skipped);
+    cpu.set_work(context.end.wrapping_sub(left));
+}
+
+/// A stay in translated code, as its callouts see it.
+pub struct Session<'a, 'b> {
+    pub cpu: &'a mut Cpu,
+    pub biu: &'a mut Biu<'b>,
+    pub shadow: &'a mut Shadow,
+    pub views: &'a mut Views,
+    pub units: &'a [Unit],
+    pub by_code: &'a BTreeMap<u32, u32>,
+    pub spaces: &'a mut [Space],
+    pub counters: &'a mut Counters,
+    pub arena: &'a CodeArena,
+    pub stubs: &'a Stubs,
+    pub key: ModeKey,
+    /// A unit that is to be translated anew.
+    pub outdated: Option<u32>,
+    /// The window was closed: its code is not to be gone on with.
+    pub closed: bool,
+}
+
+impl<'a> Session<'a, '_> {
+    /// The unit and the site of a callout.
+    fn site(&self, context: &mut Context, site: u32) -> Option<(u32, &'a Unit, Site)> {
+        if site != FAULT_SITE && site & GO_SITE != 0 {
+            return self.site_at(site & !GO_SITE, |s| s.go);
+        }
+        if site != FAULT_SITE {
+            let (id, n) = (site >> UNIT_SHIFT, site & ((1 << UNIT_SHIFT) - 1));
+            let unit = self.units.get(id as usize)?;
+            return Some((id, unit, *unit.sites.get(n as usize)?));
+        }
+        if let Some(window) = self.views.windows[usize::from(self.key.user)].as_ref() {
+            context.linear = context.fault.address.wrapping_sub(window.base());
+        }
+        self.site_at(context.fault.rip as u32, |s| s.fault)
+    }
+
+    /// The site of which `part` is at offset `at` of the arena.
+    fn site_at(&self, at: u32, part: fn(&Site) -> Option<u32>) -> Option<(u32, &'a Unit, Site)> {
+        let (_, id) = self.by_code.range(..=at).next_back()?;
+        let unit = self.units.get(*id as usize)?;
+        Some((*id, unit, *unit.sites.iter().find(|s| part(s) == Some(at - unit.at))?))
+    }
+
+    /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
+    /// again, and gives back the work of the iterations that are left.
+    fn leave_repetition(&self, context: &mut Context) {
+        let base = self.views.windows[usize::from(self.key.user)].as_ref().map_or(0, WindowView::base);
+        for r in [gpr::SI, gpr::DI] {
+            // A pointer that the instruction does not use never left the guest's range.
+            let pointer = &mut context.gpr[usize::from(r)];
+            if *pointer > u64::from(u32::MAX) {
+                *pointer = u64::from(pointer.wrapping_sub(base) as u32);
+            }
+        }
+        // All were taken off the budget but the first, which is the instruction's own.
+        context.budget += context.gpr[usize::from(gpr::CX)] - 1;
+    }
+
+    /// The access of a site took the slow path: makes that unnecessary for the next one.
+    fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
+        let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
+        // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
+        let page = u32::try_from(context.linear)
+            .ok()
+            .and_then(|linear| Some((linear, self.cpu.direct_page(self.key.view(), u64::from(linear))?)))
+            .filter(|(_, page)| page.ram.checked_add(0x1000).is_some_and(|end| end <= size));
+        if let Some((linear, page)) = page {
+            self.shadow.fill(self.key.user, linear, page, ram);
+        }
+        if !fault {
+            self.counters.slow += 1;
+            return;
+        }
+        self.counters.faults += 1;
+        let mut shown = false;
+        if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page
+            && let Some(window) = self.views.windows[usize::from(self.key.user)].as_mut().filter(|w| w.open)
+        {
+            shown = window.show(Run { page: linear >> 12, pages: 1, ram, writable: write, global });
+        }
+        if self.views.charge(usize::from(self.key.user), self.cpu.work()) {
+            self.closed = true;
+            return;
+        }
+        let insn = unit.insns[usize::from(site.insn)];
+        let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
+        if self.views.faulted(at, self.cpu.work(), shown) {
+            self.outdated = Some(id);
+        }
+    }
+}
+
+impl Callouts for Session<'_, '_> {
+    fn callout(&mut self, context: &mut Context, number: u32) -> Option<u64> {
+        let fault = number == FAULT_SITE;
+        let Some((id, unit, site)) = self.site(context, number) else {
+            panic!("translated code asks for nothing that is known: {number:#x}, {:x?}", context.fault);
+        };
+        let n = usize::from(site.insn);
+        let (insn, left) = (unit.insns.get(n)?, (unit.insns.len() - n) as Work);
+        let next = u64::from(unit.eip) + u64::from(insn.offset);
+        context.tell_last(self.cpu, site.last, &unit.insns, unit.eip);
+        if site.kind == SiteKind::Start {
+            if context.budget < BUDGET_BIAS {
+                store(context, self.cpu, left);
+                self.cpu.rip = u64::from(unit.eip);
+                return None;
+            }
+            if context.give(site.uses, self.cpu, self.arena, self.stubs) {
+                context.budget += left;
+                return Some(self.arena.base() + u64::from(unit.at + site.resume?));
+            }
+        }
+        if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
+            return Some(self.arena.base() + u64::from(unit.at + site.resume?));
+        }
+        if fault && site.kind == SiteKind::Repeat {
+            self.leave_repetition(context);
+        }
+        let mut live = context.live();
+        if site.kind == SiteKind::Plain {
+            // It is given again when a native instruction asks for it.
+            live = live.without(site.uses);
+        }
+        context.take(site.uses, self.cpu, self.arena, self.stubs);
+        store(context, self.cpu, left);
+        let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));
+        if let Some(segment) = site.data {
+            context.hear_data(self.cpu, segment);
+        }
+        let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
+        match site.kind {
+            SiteKind::Plain | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
+                self.counters.callouts += 1;
+            }
+            SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
+                self.learn(context, id, unit, site, fault)
+            }
+        }
+        if self.outdated.is_some() || !self.cpu.settle() {
+            return None;
+        }
+        let closed = std::mem::take(&mut self.closed);
+        let stays =
+            completed && !moved && !closed && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
+        let lives = context.give(live, self.cpu, self.arena, self.stubs)
+            && !matches!(site.kind, SiteKind::Live | SiteKind::Start);
+        let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
+        if site.changes_mode {
+            if self.views.mode(self.cpu) != Some(self.key) {
+                return self.redirect(context);
+            }
+            load_segments(self.cpu, context);
+        }
+        load(self.cpu, context);
+        context.budget -= left - 1;
+        Some(self.arena.base() + u64::from(unit.at + resume))
+    }
+}
+
+impl Session<'_, '_> {
+    /// Goes on at CS:EIP without leaving translated code, if its code is known.
+    fn redirect(&mut self, context: &mut Context) -> Option<u64> {
+        if self.cpu.budget_left() == 0 {
+            return None;
+        }
+        let key = self.views.mode(self.cpu)?;
+        let space = self.spaces.iter().find(|s| s.key == key)?;
+        let at = space.code(u32::try_from(self.cpu.rip).ok()?)?;
+        self.key = key;
+        self.counters.redirects += 1;
+        prepare(self.cpu, context, self.shadow, self.views, space);
+        Some(self.arena.base() + u64::from(at))
+    }
+}
+
+/// Fills the context for code of `space`.
+pub fn prepare(cpu: &Cpu, context: &mut Context, shadow: &Shadow, views: &Views, space: &Space) {
+    load(cpu, context);
+    load_segments(cpu, context);
+    let key = space.key;
+    context.tables = shadow.tables(key.user);
+    context.index_mask = INDEX_MASK;
+    let window = views.windows[usize::from(key.user)].as_ref().filter(|_| key.window);
+    context.memory = window.map_or(INDEX_MASK, WindowView::base);
+    context.eip_table = space.table_address();
+}

@@ -1,0 +1,119 @@
+//! The two privilege views of memory: which of them has a window, and whether that is worth its faults.
+
+use crate::key::ModeKey;
+use crate::window::WindowView;
+use idem86_cpu::bus::Work;
+use idem86_cpu::cpu::Cpu;
+use idem86_cpu::mmu::tlb::Change;
+use std::collections::{HashMap, HashSet};
+
+/// Work after which a view that lost no translations gets a window: some ten milliseconds.
+pub const STABLE: Work = 30_000_000;
+/// Faults of an instruction in a window, after which it goes without; one that shows no page counts as a quarter of
+/// them. A working set is shown once, what faults for ever is found soon.
+const FAULTS_MAX: u32 = 4096;
+/// Work for which a fault is forgiven: the time of some faults.
+const FORGIVING: Work = 20_000;
+/// Faults that a window may take after it was opened, to show a working set.
+const FAULTS_FREE: u64 = 2048;
+/// Work that must be done for each fault, on average, for a window to be worth it: about ten times what a fault costs.
+const FAULT_WORTH: u64 = 40_000;
+/// Doublings of the time that a view must be stable.
+const IMPATIENCE_MAX: u32 = 8;
+/// Instructions whose faults are counted, and that do without a window, at most; more begin anew.
+const FAULTS_KEPT: usize = 1 << 16;
+
+/// Windows, and what was learnt of them.
+#[derive(Debug, Default)]
+pub struct Views {
+    /// Supervisor and user.
+    pub windows: [Option<WindowView>; 2],
+    /// The work at which each view last lost its translations.
+    pub stable_since: [Work; 2],
+    /// What each open window has cost: the work at which it was opened, and faults since.
+    pub cost: [(Work, u64); 2],
+    /// How often windows were closed because they cost too much; each time they must wait twice as long.
+    pub impatience: [u32; 2],
+    /// Instructions, by their offset in RAM, that do better without a window.
+    pub avoid: HashSet<u64>,
+    /// How often instructions faulted lately, and when the last time.
+    faults: HashMap<u64, (u32, Work)>,
+}
+
+impl Views {
+    /// The mode of `cpu`, with a window if its view has one.
+    pub fn mode(&self, cpu: &Cpu) -> Option<ModeKey> {
+        let key = ModeKey::of(cpu)?;
+        let window = self.windows[usize::from(key.user)].as_ref().is_some_and(|w| w.open);
+        Some(ModeKey { window, ..key })
+    }
+
+    /// Follows `change`. Gives whether a window was lost on the way: the host did not do as it must.
+    pub fn change(&mut self, change: Change, now: Work) -> bool {
+        let mut lost = false;
+        for (user, slot) in self.windows.iter_mut().enumerate() {
+            let Some(window) = slot.as_mut().filter(|w| w.open) else {
+                if matches!(change, Change::All) || user == 1 && matches!(change, Change::Local) {
+                    self.stable_since[user] = now;
+                }
+                continue;
+            };
+            let done = match change {
+                Change::All => {
+                    self.stable_since[user] = now;
+                    window.close()
+                }
+                // Of a user's pages few are global.
+                Change::Local if user == 1 => {
+                    self.stable_since[user] = now;
+                    window.close()
+                }
+                Change::Local => window.hide_local(),
+                Change::Page(linear) => window.hide(linear as u32),
+                Change::Traced(ram) => window.protect(ram),
+            };
+            if !done {
+                *slot = None;
+                lost = true;
+            }
+        }
+        lost
+    }
+
+    /// The window of a view faulted at `now`: closes it if that happens too often. Gives whether it did.
+    pub fn charge(&mut self, user: usize, now: Work) -> bool {
+        let (since, faults) = &mut self.cost[user];
+        *faults += 1;
+        let worth = *faults <= FAULTS_FREE || *faults * FAULT_WORTH <= now.wrapping_sub(*since);
+        if worth {
+            return false;
+        }
+        self.impatience[user] = (self.impatience[user] + 1).min(IMPATIENCE_MAX);
+        self.stable_since[user] = now;
+        if !self.windows[user].as_mut().is_none_or(WindowView::close) {
+            self.windows[user] = None;
+        }
+        true
+    }
+
+    /// The instruction at offset `ram` faulted at `now`. Gives whether it shall not use the window any longer.
+    pub fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
+        if self.faults.len() >= FAULTS_KEPT {
+            self.faults.clear();
+        }
+        let (level, at) = self.faults.entry(ram).or_insert((0, now));
+        let forgiven = now.wrapping_sub(*at) / FORGIVING;
+        let rest = u64::from(*level).saturating_sub(forgiven) as u32;
+        *level = rest.saturating_add(if shown { 1 } else { FAULTS_MAX / 4 });
+        *at = now;
+        let too_often = *level > FAULTS_MAX;
+        if too_often {
+            if self.avoid.len() >= FAULTS_KEPT {
+                self.avoid.clear();
+            }
+            self.avoid.insert(ram);
+        }
+        // Other units with the instruction may not know it yet.
+        too_often || self.avoid.contains(&ram)
+    }
+}
