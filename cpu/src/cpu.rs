@@ -12,6 +12,7 @@ use crate::state::msr::Msrs;
 use crate::state::segment::{AccessRights, SegReg, Segment, TableRegister};
 use crate::state::simd::Simd;
 use crate::state::x87::X87;
+use crate::stops::Stops;
 
 /// Whether the current block is left after the current instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub struct Cpu {
     pub(crate) a20_mask: u64,
     pub(crate) tlb: Tlb,
     pub(crate) code: CodeMap,
+    /// Where debuggers and hooks want a run to end.
+    pub(crate) stops: Stops,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
     pub(crate) epoch: u64,
     /// Code was executed without the engine, which was not told of what changed meanwhile.
@@ -171,6 +174,7 @@ impl Cpu {
             a20_mask: u64::MAX,
             tlb: Tlb::default(),
             code: CodeMap::default(),
+            stops: Stops::default(),
             epoch: 1,
             engine_missed_code: false,
             blocks: None,

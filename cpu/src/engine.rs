@@ -99,8 +99,12 @@ impl Cpu {
         if !self.attention {
             return true;
         }
-        let stops =
-            self.pins.reset || self.pins.pause || self.shutdown || self.halted || self.code.is_dirty();
+        let stops = self.pins.reset
+            || self.pins.pause
+            || self.shutdown
+            || self.halted
+            || self.code.is_dirty()
+            || self.stops.is_hit();
         let events = self.pending_debug != 0
             || self.nmi_pending && !self.nmi_blocked
             || self.pins.intr && self.eflags.has(bit::IF);
@@ -158,6 +162,13 @@ impl Cpu {
     /// Whether the page of `linear`, as far as it was translated before, keeps its translation when CR3 is loaded.
     pub fn is_global_page(&self, linear: u64) -> bool {
         self.tlb.entry(self.view, linear).is_global()
+    }
+
+    /// Whether a run of code must end before the instruction at `address`, a linear address or an offset in RAM: it may
+    /// have an execution stop. The code there is the interpreter's, which looks closer.
+    #[inline]
+    pub fn splits_code(&self, address: u64) -> bool {
+        self.stops.split(address)
     }
 
     /// What happened to translations since the last call, in order.

@@ -36,3 +36,4 @@ pub mod mmu;
 pub mod run;
 pub mod softfloat;
 pub mod state;
+pub mod stops;

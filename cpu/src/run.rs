@@ -26,6 +26,15 @@ pub enum Stop {
     Reset,
     /// A triple fault: the processor stands still until it is reset.
     Shutdown,
+    /// An execution stop is at CS:EIP; see [`crate::stops`].
+    Breakpoint,
+    /// The last instruction accessed watched memory; see [`crate::stops`].
+    Watchpoint {
+        /// The first byte of the access that is watched.
+        linear: u32,
+        /// It was written.
+        write: bool,
+    },
 }
 
 /// Blocks that are interpreted before an engine is asked again.
@@ -65,7 +74,7 @@ impl Cpu {
         let end = self.retired.saturating_add(budget);
         let stop = loop {
             if self.retired >= end {
-                break Stop::Budget;
+                break self.stops.take_hit().unwrap_or(Stop::Budget);
             }
             let go = if self.attention {
                 self.drop_dirty(&mut blocks, engine.as_deref_mut());
@@ -94,8 +103,10 @@ impl Cpu {
         stop
     }
 
-    /// Executes exactly one instruction, or delivers one event; for debuggers and lockstep comparison.
+    /// Executes exactly one instruction (of a repeated string instruction one iteration), or delivers one event; an
+    /// execution stop at CS:EIP does not keep it from that.
     pub fn step(&mut self, ram: &[Cell<u8>], bus: &mut dyn Bus) -> Stop {
+        self.pass_stop();
         self.run(ram, bus, 1)
     }
 
@@ -103,6 +114,9 @@ impl Cpu {
     /// Concurrent Events", and says how to go on.
     #[cold]
     fn service_events(&mut self, biu: &mut Biu) -> Go {
+        if let Some(stop) = self.stops.take_hit() {
+            return Go::Stop(stop);
+        }
         if std::mem::take(&mut self.pins.reset) {
             return Go::Stop(Stop::Reset);
         }
@@ -142,6 +156,9 @@ impl Cpu {
 
     /// Runs one instruction under single-step, breakpoints, RF or an interrupt shadow.
     fn run_one(&mut self, biu: &mut Biu, blocks: &mut BlockCache) {
+        if self.stops_at(biu, self.linear_ip()) {
+            return;
+        }
         let shadowed = self.debug_shadow;
         self.interrupt_shadow = false;
         self.debug_shadow = false;
@@ -221,6 +238,9 @@ impl Cpu {
     fn run_unlinked(&mut self, biu: &mut Biu, blocks: &mut BlockCache, linear: u64, key: u64) -> bool {
         // Behind the last byte of 4 GiB comes the first.
         self.rip &= 0xFFFF_FFFF;
+        if self.stops_at(biu, linear) {
+            return false;
+        }
         match self.run_found(biu, blocks, linear, key) {
             Ok(completed) => completed,
             Err(fault) => {
@@ -250,6 +270,7 @@ impl Cpu {
             Found::Block(id) => *blocks.block(id),
         };
         match block.spans {
+            None if self.stops.split(linear) => {}
             None => blocks.link(key, self.epoch, block.run),
             Some(_) => self.fetch_each_iteration(),
         }
@@ -295,6 +316,9 @@ impl Cpu {
         let mut offset = 0;
         while count < BLOCK_MAX {
             let at = ram + offset as u64;
+            if count > 0 && self.stops.split(at) {
+                break;
+            }
             let on_page = 0x1000 - (ram & 0xFFF) as usize - offset;
             let mut bytes = [0; MAX_LENGTH];
             let available = on_page.min(MAX_LENGTH);

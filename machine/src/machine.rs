@@ -39,6 +39,15 @@ pub enum Outcome {
     Reset,
     /// A triple fault, likewise.
     TripleFault,
+    /// An execution stop is at CS:EIP; see [`idem86_cpu::stops`].
+    Breakpoint,
+    /// The last instruction accessed watched memory; see [`idem86_cpu::stops`].
+    Watchpoint {
+        /// The first byte of the access that is watched.
+        linear: u32,
+        /// It was written.
+        write: bool,
+    },
 }
 
 /// What a run cost.
@@ -223,6 +232,8 @@ impl Machine {
                         return outcome;
                     }
                 }
+                Stop::Breakpoint => return Outcome::Breakpoint,
+                Stop::Watchpoint { linear, write } => return Outcome::Watchpoint { linear, write },
                 Stop::Reset if !self.reboot => return Outcome::Reset,
                 Stop::Shutdown if !self.reboot => return Outcome::TripleFault,
                 Stop::Reset if std::mem::take(&mut self.board.signals.system_reset) => self.reset(),

@@ -149,7 +149,8 @@ impl<'a> Session<'a> {
             self.move_output()?;
             self.write_units()?;
             match outcome {
-                Outcome::Ran => {}
+                // Nobody asked for stops.
+                Outcome::Ran | Outcome::Breakpoint | Outcome::Watchpoint { .. } => {}
                 Outcome::Exit(status) => return Ok(status as u8),
                 Outcome::PoweredOff | Outcome::Reset => return Ok(0),
                 Outcome::TripleFault => return Err(Failure::Failed("triple fault".into())),

@@ -12,6 +12,7 @@ use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
 use crate::options::UNIT_MAX;
 use crate::space::Space;
 use idem86_cpu::bus::Biu;
+use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::insn::Insn;
 use idem86_cpu::icache::KeyHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -172,6 +173,7 @@ impl Cache {
     /// `avoid` holds the instructions, by their offset in RAM, that must not use a window.
     pub fn translate(
         &mut self,
+        cpu: &Cpu,
         biu: &Biu,
         ram: u64,
         eip: u32,
@@ -191,7 +193,7 @@ impl Cache {
         let sizes =
             std::iter::successors(Some(self.unit_max), |most| Some(most / 2).filter(|most| *most > 0));
         let mut units =
-            sizes.map(|most| discover(biu, ram, eip, key, most)).take_while(|guest| !guest.is_empty());
+            sizes.map(|most| discover(cpu, biu, ram, eip, key, most)).take_while(|guest| !guest.is_empty());
         let made = units.find_map(|guest| {
             let lowered = lower(&guest, frame).filter(|lowered| lowered.code.len() <= UNIT_BYTES)?;
             Some((guest, lowered))

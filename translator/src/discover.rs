@@ -3,6 +3,7 @@
 use crate::key::ModeKey;
 use iced_x86::{FlowControl, Instruction, OpKind};
 use idem86_cpu::bus::Biu;
+use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::insn::Insn;
 use idem86_cpu::decode::{MAX_LENGTH, decode, decode_insn};
 
@@ -37,12 +38,13 @@ impl GuestInsn {
 }
 
 /// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one
-/// page and within the code segment; loops several times over. Empty where the first does not.
-pub fn discover(biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec<GuestInsn> {
+/// page and within the code segment, and have no execution stop; loops several times over. Empty where the first does
+/// not.
+pub fn discover(cpu: &Cpu, biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec<GuestInsn> {
     let mut unit = Vec::new();
     let on_page = 0x1000 - (ram & 0xFFF) as u32;
     let mut offset = 0;
-    while unit.len() < most && offset < on_page {
+    while unit.len() < most && offset < on_page && !cpu.splits_code(ram + u64::from(offset)) {
         let mut bytes = [0; MAX_LENGTH];
         let available = (on_page - offset).min(MAX_LENGTH as u32) as usize;
         for (i, b) in bytes[..available].iter_mut().enumerate() {

@@ -132,7 +132,7 @@ impl Translator {
                 }
                 // It begins anew when it is translated anew.
                 *heat = self.options.threshold;
-                let id = self.cache.translate(biu, ram, eip, space, &self.views.avoid)?;
+                let id = self.cache.translate(cpu, biu, ram, eip, space, &self.views.avoid)?;
                 let length = self.cache.units[id as usize].length;
                 cpu.keep_code(ram, length as usize);
                 self.watched.iter_mut().for_each(|ids| ids.push(id));

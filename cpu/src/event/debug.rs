@@ -6,7 +6,6 @@
 
 use crate::cpu::Cpu;
 use crate::state::control::{cr4, dr6, dr7};
-use crate::state::segment::SegReg;
 
 /// What a breakpoint waits for: the R/W field of DR7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +55,7 @@ impl Cpu {
 
     /// Whether an enabled instruction breakpoint is at CS:EIP; sets DR6 if so.
     pub fn instruction_breakpoint(&mut self) -> bool {
-        let linear = (self.seg[SegReg::Cs as usize].base + self.rip) & self.linear_mask;
+        let linear = self.linear_ip();
         let met = self
             .breakpoints()
             .filter(|b| b.condition == Condition::Execution && self.dr[b.index()] == linear)
@@ -65,17 +64,19 @@ impl Cpu {
         met != 0
     }
 
-    /// Whether a data breakpoint lies on the page at linear address `page`.
+    /// Whether a data breakpoint or a watch lies on the page at linear address `page`.
     pub(crate) fn watches(&self, page: u64) -> bool {
-        self.dr7 & dr7::ANY_ENABLED != 0
-            && self.breakpoints().any(|b| {
-                matches!(b.condition, Condition::Write | Condition::Access) && b.start & !0xFFF == page
-            })
+        self.stops.watch_page(page)
+            || self.dr7 & dr7::ANY_ENABLED != 0
+                && self.breakpoints().any(|b| {
+                    matches!(b.condition, Condition::Write | Condition::Access) && b.start & !0xFFF == page
+                })
     }
 
-    /// An access to `size` bytes at `linear` was done: notes the data breakpoints that it met.
+    /// An access to `size` bytes at `linear` was done: notes the data breakpoints and watches that it met.
     #[inline]
     pub(crate) fn watch(&mut self, linear: u64, size: usize, write: bool) {
+        self.note_watch(linear, size, write);
         if self.dr7 & dr7::ANY_ENABLED != 0 {
             let mask = self.linear_mask;
             self.note(|b| match b.condition {

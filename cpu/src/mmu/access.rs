@@ -76,7 +76,7 @@ impl Cpu {
         let head = head_size(linear, size);
         if head == size {
             let value = self.read_physical(biu, first, size);
-            self.watch(linear, size, access == Access::Write);
+            self.watch_read(linear, size, access);
             return Ok(value);
         }
         let second = self.translate(biu, (linear + head as u64) & self.linear_mask, access, view)?;
@@ -85,8 +85,16 @@ impl Cpu {
             let at = if i < head { first + i as u64 } else { second + (i - head) as u64 };
             value |= self.read_physical(biu, at, 1) << (8 * i);
         }
-        self.watch(linear, size, access == Access::Write);
+        self.watch_read(linear, size, access);
         Ok(value)
+    }
+
+    /// Data was read, perhaps as the first half of a read-modify-write.
+    fn watch_read(&mut self, linear: u64, size: usize, access: Access) {
+        if access == Access::Write {
+            self.note_watch(linear, size, false);
+        }
+        self.watch(linear, size, access == Access::Write);
     }
 
     /// Writes the low `size` bytes (1, 2, 4 or 8) of `value` at `linear`. Where the access crosses a page, both

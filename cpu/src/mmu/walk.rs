@@ -3,7 +3,7 @@
 //! SDM Vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights", "Page-Fault Exceptions".
 
 use super::Access;
-use crate::bus::Biu;
+use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::state::control::{cr0, cr4, efer};
@@ -78,6 +78,40 @@ impl Cpu {
         } else {
             self.walk_32(biu, linear, access, user)
         }
+    }
+
+    /// The physical address of `linear` as the paging structures in memory say, whatever it is accessed for; `None` where
+    /// they map nothing. Changes nothing: for debuggers.
+    pub fn peek_address(&self, biu: &mut Biu, linear: u64) -> Option<u64> {
+        let linear = linear & self.linear_mask;
+        let entry = |biu: &mut Biu, at: u64, size: usize| match biu.bus.page(at & self.a20_mask & !0xFFF) {
+            PageKind::Ram(page) | PageKind::Rom(page) => {
+                let at = page + (at & 0xFFF);
+                let value = if size == 4 { biu.ram_read::<u32>(at).into() } else { biu.ram_read::<u64>(at) };
+                Some(value).filter(|entry| entry & pte::P != 0)
+            }
+            PageKind::Device => None,
+        };
+        let frame = if self.cr0 & cr0::PG == 0 {
+            linear
+        } else if self.cr4 & cr4::PAE != 0 {
+            let pointer =
+                Some(self.pdpte[(linear >> 30) as usize & 3]).filter(|entry| entry & pte::P != 0)?;
+            let directory = entry(biu, (pointer & pte::PAE_FRAME) + (linear >> 21 & 0x1FF) * 8, 8)?;
+            if directory & pte::PS != 0 {
+                directory & pte::PAE_FRAME & !0x1F_FFFF | linear & 0x1F_F000
+            } else {
+                entry(biu, (directory & pte::PAE_FRAME) + (linear >> 12 & 0x1FF) * 8, 8)? & pte::PAE_FRAME
+            }
+        } else {
+            let directory = entry(biu, (self.cr3 & 0xFFFF_F000) + (linear >> 22 & 0x3FF) * 4, 4)?;
+            if directory & pte::PS != 0 && self.cr4 & cr4::PSE != 0 {
+                directory & 0xFFC0_0000 | (directory >> 13 & 0xF) << 32 | linear & 0x3F_F000
+            } else {
+                entry(biu, (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4, 4)? & 0xFFFF_F000
+            }
+        };
+        Some((frame & !0xFFF | linear & 0xFFF) & self.a20_mask)
     }
 
     fn walk_32(&mut self, biu: &mut Biu, linear: u64, access: Access, user: bool) -> Outcome<Translation> {

@@ -174,6 +174,8 @@ impl Cpu {
             epoch: _,
             blocks: _,
             engine_missed_code: _,
+            // Those of a host, not of the guest.
+            stops: _,
         } = self;
         // INTR and A20M# are levels and sampled when a run begins; an NMI was latched, a new memory map obeyed.
         let Pins { intr: _, nmi: _, a20: _, reset, remapped: _, pause } = *pins;
@@ -293,6 +295,7 @@ impl Cpu {
         self.pending_debug = *pending_debug;
         self.retired = *retired;
         self.repeat_suspended_at = if *repeat_suspended { *retired } else { Work::MAX };
+        self.stops.forget_reports();
         self.state_changed();
         Ok(())
     }

@@ -13,5 +13,6 @@ mod paging;
 mod qemu;
 mod save;
 mod segments;
+mod stops;
 mod tables;
 mod tasks;
