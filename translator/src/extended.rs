@@ -58,7 +58,7 @@ impl BitOr for Uses {
 }
 
 /// What the unit at a site has done of which [`Cpu::x87`](idem86_cpu::cpu::Cpu::x87) does not know yet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Last {
     /// The number of the last numeric instruction.
     pub insn: Option<u8>,

@@ -14,6 +14,8 @@ pub struct ModeKey {
     pub stack32: bool,
     /// CPL 3.
     pub user: bool,
+    /// Real mode.
+    pub real: bool,
     /// Virtual-8086 mode.
     pub v8086: bool,
     /// CLI and STI change IF.
@@ -47,6 +49,7 @@ impl ModeKey {
             code32: cs.access.big(),
             stack32: cpu.seg[SegReg::Ss as usize].access.big(),
             user,
+            real: cpu.real_mode(),
             v8086: cpu.v8086(),
             interrupts: cpu.real_mode() || cpu.cpl <= cpu.eflags.iopl(),
             down: cpu.eflags.has(bit::DF),

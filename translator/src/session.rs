@@ -86,6 +86,20 @@ fn load_segments(cpu: &Cpu, context: &mut Context) {
     }
 }
 
+/// Segment registers that were loaded in real mode, from the context to the processor.
+pub fn store_segments(context: &mut Context, cpu: &mut Cpu) {
+    if context.reloaded == [0; 8] {
+        return;
+    }
+    for s in [SegReg::Es, SegReg::Ds, SegReg::Fs, SegReg::Gs] {
+        if context.reloaded[s as usize] != 0 {
+            let segment = &mut cpu.seg[s as usize];
+            *segment = segment.reloaded_real(context.selectors[s as usize] as u16);
+        }
+    }
+    context.reloaded = [0; 8];
+}
+
 /// The registers, from the context to the processor. `skipped` units of work were counted, but not done.
 pub fn store(context: &Context, cpu: &mut Cpu, skipped: Work) {
     for (r, value) in (gpr::AX..=gpr::DI).zip(context.gpr) {
@@ -199,6 +213,7 @@ impl Callouts for Session<'_, '_> {
         let n = usize::from(site.insn);
         let (insn, left) = (unit.insns.get(n)?, (unit.insns.len() - n) as Work);
         let next = u64::from(unit.eip) + u64::from(insn.offset);
+        store_segments(context, self.cpu);
         context.tell_last(self.cpu, site.last, &unit.insns, unit.eip);
         if site.kind == SiteKind::Start {
             if context.budget < BUDGET_BIAS {

@@ -7,7 +7,7 @@ use crate::host::context::{Context, Exit, enter};
 use crate::host::ram::Ram;
 use crate::key::ModeKey;
 use crate::options::{Options, Windows};
-use crate::session::{Session, follow, prepare, store};
+use crate::session::{Session, follow, prepare, store, store_segments};
 use crate::shadow::Shadow;
 use crate::views::{STABLE, Views};
 use crate::watched::Watched;
@@ -269,6 +269,7 @@ impl Translator {
             }
             link = 0;
             if exit == Exit::Branch {
+                store_segments(&mut self.context, cpu);
                 self.context.tell_last(cpu, Last::default(), &[], 0);
                 store(&self.context, cpu, 0);
                 cpu.rip = self.context.eip;

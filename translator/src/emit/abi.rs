@@ -57,6 +57,8 @@ pub const SYSTEM: i32 = field(std::mem::offset_of!(Context, system));
 pub const INTERRUPTS: i32 = field(std::mem::offset_of!(Context, interrupts));
 /// [`Context::quiet`].
 pub const QUIET: i32 = field(std::mem::offset_of!(Context, quiet));
+/// [`Context::reloaded`].
+pub const RELOADED: i32 = field(std::mem::offset_of!(Context, reloaded));
 /// [`Context::spill`].
 pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
 

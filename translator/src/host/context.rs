@@ -41,6 +41,8 @@ pub struct Context {
     pub interrupts: u64,
     /// 1 while no interrupt waits for IF, else 0.
     pub quiet: u64,
+    /// Not 0, by number: segment registers that were loaded in real mode, of which the processor does not know yet.
+    pub reloaded: [u8; 8],
     /// A value on its way between two accesses of one instruction.
     pub spill: u64,
     /// The function that callouts call.

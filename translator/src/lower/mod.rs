@@ -10,6 +10,7 @@ mod extended;
 mod flags;
 mod ident;
 mod memory;
+mod segment;
 mod stack;
 mod string;
 
@@ -283,6 +284,7 @@ impl Lower<'_> {
             || self.ident(n, &i)
             || self.string(n, &i)
             || self.flag_control(n, &i)
+            || self.segment_load(n, &i)
             || self.extended_state(n, &i);
         if !lowered {
             self.callout(n);
