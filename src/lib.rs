@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
+
 pub use idem86_cpu as cpu;
 pub use idem86_devices as devices;
 pub use idem86_firmware as firmware;

@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 pub mod arena;
+pub mod clock;
 #[cfg(target_arch = "x86_64")]
 pub mod context;
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,16 @@
+//! Comparing engines: nanobenchmarks and workloads on several of them in turn, with proof that all did the same work.
+//!
+//! ```no_run
+//! use idem86::compare::{nano::NANOS, measure::{Plan, measure}, report};
+//! use idem86::machine::engine::EngineKind;
+//! let plan = Plan { nanos: NANOS.iter().collect(), engines: EngineKind::all(), ..Plan::default() };
+//! let table = measure(&plan, &mut |_| ());
+//! print!("{}", report::text(&table));
+//! ```
+
+mod elf;
+pub mod measure;
+pub mod nano;
+pub mod report;
+pub mod runner;
+pub mod table;

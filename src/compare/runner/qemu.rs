@@ -1,0 +1,86 @@
+//! Nanobenchmarks in QEMU TCG, for comparison: the same image, whose marks arrive through its debug console.
+
+use super::{Lack, Runner};
+use crate::compare::nano::{self, MARK_BEGIN, MARK_END, Nano};
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Bochs's and QEMU's debug console.
+const MARK_PORT: u16 = 0xE9;
+/// The program.
+const PROGRAM: &str = "qemu-system-i386";
+
+/// QEMU, as it is found on PATH.
+pub struct QemuRunner {
+    nano: Option<&'static Nano>,
+    limit: Duration,
+}
+
+impl QemuRunner {
+    /// A run that takes longer than `limit` has failed.
+    pub fn new(limit: Duration) -> Self {
+        QemuRunner { nano: None, limit }
+    }
+}
+
+/// Ends the process when it goes out of scope.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Runner for QemuRunner {
+    fn name(&self) -> &str {
+        "qemu"
+    }
+
+    fn load(&mut self, nano: &'static Nano) -> Result<(), Lack> {
+        if !nano.peers {
+            return Err(Lack::Meaningless("QEMU's clock is the host's: it would wait".into()));
+        }
+        self.nano = Some(nano);
+        Ok(())
+    }
+
+    /// The first run translates and does not count.
+    fn run(&mut self, rounds: u32) -> Result<Duration, Lack> {
+        let nano = self.nano.ok_or(Lack::Wrong("nothing is loaded".into()))?;
+        let image = nano::image(nano, MARK_PORT, rounds.max(1)).map_err(|e| Lack::Wrong(e.to_string()))?;
+        let host = |e: io::Error| Lack::Unsupported(format!("{PROGRAM}: {e}"));
+        let mut file = tempfile::Builder::new().prefix("idem86-").tempfile().map_err(host)?;
+        file.write_all(&image).map_err(host)?;
+        let mut command = Command::new(PROGRAM);
+        command.args(["-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot", "-m", "16"]);
+        command.args(["-debugcon", "stdio", "-kernel"]).arg(file.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut qemu = Running(command.spawn().map_err(host)?);
+        let marks = qemu.0.stdout.take().map(watch).ok_or(Lack::Wrong("no pipe".into()))?;
+        let end = Instant::now() + self.limit;
+        let mut times = [end; 4];
+        for (mark, time) in [MARK_BEGIN, MARK_END, MARK_BEGIN, MARK_END].into_iter().zip(&mut times) {
+            match marks.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok((found, at)) if found == mark => *time = at,
+                Ok(_) => return Err(Lack::Wrong("the guest met an exception that it did not expect".into())),
+                Err(_) => return Err(Lack::Timeout(self.limit)),
+            }
+        }
+        Ok(times[3] - times[2])
+    }
+}
+
+/// Gives each byte of `from` with the moment at which it came.
+fn watch(mut from: impl Read + Send + 'static) -> Receiver<(u8, Instant)> {
+    let (to, marks) = channel();
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while from.read_exact(&mut byte).is_ok() && to.send((byte[0], Instant::now())).is_ok() {}
+    });
+    marks
+}
