@@ -25,6 +25,89 @@ pub enum Command {
     /// Run a PC
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<Run>),
+    /// Compare engines: cost of single operations, or time of whole workloads, with proof of equal work
+    #[command(after_long_help = COMPARE_EXAMPLES)]
+    Compare(Box<Compare>),
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  idem86 compare
+      All nanobenchmarks on all engines and, where that means something, on the host itself.
+  idem86 compare rdtsc int-user --engines translator --repeats 9 --peer qemu
+      Two of them, on one engine and in QEMU.
+  idem86 compare macro --html report.html --json results.json
+      Linux and DOS workloads, as far as their guests are there.
+  idem86 compare dos.img --do 'wait-screen A:.>' --do 'type dir\\n' --do 'wait-screen free'
+      A PC of your own, as for `idem86 run`: how long the steps take on each engine.
+
+Guest time is virtual, and images stay as they are, so that all engines must come to the same state; what does not is
+not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the arguments are not usable.";
+
+/// `idem86 compare`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    mut_arg("images", |a| a.value_name("BENCHMARK|IMAGE").help(
+        "Nanobenchmarks and workloads by name, nano or macro for all of them; or images of a PC of your own"
+    )),
+    mut_arg("engine", |a| a.hide(true)),
+    mut_arg("clock", |a| a.hide(true)),
+    mut_arg("flat", |a| a.hide(true)),
+    mut_arg("display", |a| a.hide(true)),
+    mut_arg("serial", |a| a.hide(true)),
+    mut_arg("debugcon", |a| a.hide(true)),
+    mut_arg("lockstep", |a| a.hide(true)),
+    mut_arg("trace_tu", |a| a.hide(true)),
+    mut_arg("perf_map", |a| a.hide(true)),
+    mut_arg("stats", |a| a.hide(true)),
+)]
+pub struct Compare {
+    /// The PC of the user's own.
+    #[command(flatten)]
+    pub run: Run,
+
+    /// Engines to compare, with commas between them [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Comparison")]
+    pub engines: Vec<String>,
+
+    /// How often each engine is measured, in turn with the others
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Comparison")]
+    pub repeats: u32,
+
+    /// How long a run of a nanobenchmark should take
+    #[arg(long, value_name = "MS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=10_000), help_heading = "Comparison")]
+    pub milliseconds: u64,
+
+    /// Do not measure the host itself
+    #[arg(long, help_heading = "Comparison")]
+    pub no_native: bool,
+
+    /// Measure nanobenchmarks in another emulator too
+    #[arg(long, value_name = "PEER", help_heading = "Comparison")]
+    pub peer: Option<Peer>,
+
+    /// Write the results with all that was measured
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
+    pub json: Option<PathBuf>,
+
+    /// Write the results as a table for spreadsheets
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
+    pub csv: Option<PathBuf>,
+
+    /// Write the results as a page with plots; it needs nothing else
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
+    pub html: Option<PathBuf>,
+
+    /// List the nanobenchmarks and workloads there are
+    #[arg(long, help_heading = "Comparison")]
+    pub list: bool,
+}
+
+/// `--peer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// QEMU TCG: qemu-system-i386 on PATH
+    Qemu,
 }
 
 const RUN_EXAMPLES: &str = "\

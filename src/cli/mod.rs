@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit codes out.
 
 mod args;
+mod compare;
 mod demo;
 mod flat;
 mod lockstep;
@@ -43,6 +44,8 @@ pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match args.command {
         args::Command::Demo => demo::run(),
+        args::Command::Compare(args) if args.list => Ok(compare::list()),
+        args::Command::Compare(args) => compare::run(*args),
         args::Command::Run(run) => match &run.flat {
             Some(image) => flat::run(image, &run),
             None => match run.lockstep {

@@ -122,7 +122,13 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Table {
     }
     progress(Progress { done: total, total, what: "done" });
     let rows = plan.nanos.iter().map(|nano| row(nano, &times)).collect();
-    Table { columns, rows, notes, host: host(), cycles_per_ns: idem86_translator::host::clock::ticks_per_ns() }
+    Table {
+        columns,
+        rows,
+        notes,
+        host: host(),
+        cycles_per_ns: idem86_translator::host::clock::ticks_per_ns(),
+    }
 }
 
 /// Times of a round of `nano`.

@@ -13,4 +13,6 @@ pub mod measure;
 pub mod nano;
 pub mod report;
 pub mod runner;
+pub mod systems;
 pub mod table;
+pub mod workload;

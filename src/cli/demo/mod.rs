@@ -4,6 +4,8 @@ mod disk;
 
 use super::Failure;
 use super::terminal::Terminal;
+use idem86::compare::measure::{Plan, measure};
+use idem86::compare::{nano, report};
 use idem86::devices::backend::MemoryMedium;
 use idem86::devices::time::GuestDuration;
 use idem86::machine::clock::ClockKind;
@@ -11,6 +13,7 @@ use idem86::machine::config::{Config, Firmware};
 use idem86::machine::machine::{Machine, Outcome};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 /// RAM of the demonstration's machine.
 const MEMORY: u64 = 32 << 20;
@@ -19,7 +22,7 @@ const SLICE: GuestDuration = GuestDuration::from_millis(20);
 /// Guest time after which something must be wrong.
 const LIMIT: GuestDuration = GuestDuration::from_millis(60_000);
 
-/// Runs the demonstration: in a terminal as it happens, and in the end as text.
+/// Runs the demonstration: in a terminal as it happens, and in the end as text, with a short comparison of the engines.
 pub fn run() -> Result<u8, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
     let image = disk::image().map_err(|e| failed(&e))?;
@@ -52,5 +55,22 @@ pub fn run() -> Result<u8, Failure> {
         .write_all(screen.trim_end().as_bytes())
         .and_then(|()| writeln!(io::stdout()))
         .map_err(|e| failed(&e))?;
+    println!(
+        "\n{}idem86 compare measures more, and more exactly.",
+        report::short(&measure(&look(), &mut |_| ()))
+    );
     Ok(0)
+}
+
+/// A quick comparison of the engines.
+fn look() -> Plan {
+    let names = ["rdtsc", "cli-sti", "in", "int-user", "sysenter", "page-fault", "call-ret", "compute"];
+    let nanos = names.into_iter().filter_map(nano::named).collect();
+    Plan {
+        nanos,
+        repeats: 3,
+        run: Duration::from_millis(5),
+        limit: Duration::from_secs(10),
+        ..Plan::default()
+    }
 }

@@ -228,14 +228,8 @@ pub fn patched() -> Result<Vec<u8>, IcedError> {
 /// SDM Vol. 3A, "Segment Descriptors": flat code and data for privilege levels 0 and 3, and the task's.
 fn descriptors() -> Vec<u8> {
     let task = 0x0000_8900_0000_0067 | u64::from(TSS & 0xFF_FFFF) << 16;
-    let table: [u64; 6] = [
-        0,
-        0x00CF_9A00_0000_FFFF,
-        0x00CF_9200_0000_FFFF,
-        0x00CF_FA00_0000_FFFF,
-        0x00CF_F200_0000_FFFF,
-        task,
-    ];
+    let table: [u64; 6] =
+        [0, 0x00CF_9A00_0000_FFFF, 0x00CF_9200_0000_FFFF, 0x00CF_FA00_0000_FFFF, 0x00CF_F200_0000_FFFF, task];
     table.iter().flat_map(|descriptor| descriptor.to_le_bytes()).collect()
 }
 

@@ -13,7 +13,7 @@ pub(super) mod native;
 mod paging;
 mod privilege;
 
-pub use guest::{counted, MARK_BEGIN, MARK_END, MARK_SURPRISE, MEMORY, ROUNDS, image};
+pub use guest::{MARK_BEGIN, MARK_END, MARK_SURPRISE, MEMORY, ROUNDS, counted, image};
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
@@ -158,7 +158,9 @@ pub const NANOS: &[Nano] = &[
         .setup(control::zero_divisor)
         .native(),
     Nano::new("invalid-opcode", "#UD: fault, handler, return", control::invalid_opcode).native(),
-    Nano::new("page-fault", "#PF: fault, handler, return", paging::absent).setup(paging::absent_page).native(),
+    Nano::new("page-fault", "#PF: fault, handler, return", paging::absent)
+        .setup(paging::absent_page)
+        .native(),
     Nano::new("demand-page", "#PF whose handler maps the page; then unmapped, INVLPG", paging::demand)
         .setup(paging::absent_page)
         .mapping(),
@@ -167,8 +169,12 @@ pub const NANOS: &[Nano] = &[
         .minus("invlpg"),
     Nano::new("pte-write", "page table entry changed (an available bit), page used", paging::pte_write)
         .setup(paging::data_page),
-    Nano::new("pte-invlpg", "page table entry changed (another frame), INVLPG, page used", paging::pte_invlpg)
-        .setup(paging::data_page),
+    Nano::new(
+        "pte-invlpg",
+        "page table entry changed (another frame), INVLPG, page used",
+        paging::pte_invlpg,
+    )
+    .setup(paging::data_page),
     Nano::new("switch-warm", "address space switched between 2, 16 pages read in each", paging::switch_warm)
         .setup(paging::spaces)
         .once(),

@@ -20,32 +20,38 @@ const COLOURS: [RGBColor; 7] = [
 /// Rows in a plot.
 const ROWS: usize = 12;
 
-/// The page.
+/// The page: each table with its plots.
 ///
 /// # Errors
 /// If a plot cannot be drawn.
-pub fn html(table: &Table) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let mut body = String::new();
-    for unit in [Unit::Nanoseconds, Unit::Seconds] {
-        let shown = |row: &&Row| row.unit == unit && (0..table.columns.len()).any(|n| row.median(n).is_some());
-        let rows: Vec<&Row> = table.rows.iter().filter(shown).collect();
-        for rows in rows.chunks(ROWS) {
-            body += &plot(table, rows, unit)?;
-        }
-        let rows: Vec<&Row> = table.rows.iter().filter(|row| row.unit == unit).collect();
-        if !rows.is_empty() {
-            body += &grid(table, &rows, unit);
-        }
-    }
+pub fn html(tables: &[Table]) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let body = tables.iter().map(section).collect::<Result<String, _>>()?;
+    let plain: String = tables.iter().map(text).collect();
     Ok(format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>idem86: engines compared</title>\n\
-         <style>{STYLE}</style></head><body>\n<h1>idem86: engines compared</h1>\n<p>{}</p>\n\
+         <style>{STYLE}</style></head><body>\n<h1>idem86: engines compared</h1>\n\
          <p>Each figure is the median of its runs; the bar behind a dot reaches from the least to the greatest of \
-         them. Further left is faster. Before anything was measured, every engine had to come to the same \
-         registers, memory and work.</p>\n{body}<h2>As text</h2>\n<pre>{}</pre>\n</body></html>\n",
-        escaped(&table.host),
-        escaped(&text(table)),
+         them. Further left is faster. All engines had to come to the same registers, memory, devices and work.</p>\n\
+         {body}<h2>As text</h2>\n<pre>{}</pre>\n</body></html>\n",
+        escaped(&plain),
     ))
+}
+
+/// A table and its plots.
+fn section(table: &Table) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let mut out = format!("<p>{}</p>\n", escaped(&table.host));
+    for unit in [Unit::Nanoseconds, Unit::Seconds] {
+        let rows: Vec<&Row> = table.rows.iter().filter(|row| row.unit == unit).collect();
+        let drawn = |row: &&&Row| (0..table.columns.len()).any(|n| row.median(n).is_some());
+        let seen: Vec<&Row> = rows.iter().filter(drawn).copied().collect();
+        for rows in seen.chunks(ROWS) {
+            out += &plot(table, rows, unit)?;
+        }
+        if !rows.is_empty() {
+            out += &grid(table, &rows, unit);
+        }
+    }
+    Ok(out)
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}\
@@ -102,9 +108,10 @@ fn plot(table: &Table, rows: &[&Row], unit: Unit) -> Result<String, Box<dyn Erro
         }
         for (c, column) in table.columns.iter().enumerate() {
             let colour = COLOURS[c % COLOURS.len()];
-            let cells = rows.iter().enumerate().filter_map(|(n, row)| {
-                Some((line(n), row.cells.as_ref().ok()?.get(c)?.as_ref().ok()?))
-            });
+            let cells = rows
+                .iter()
+                .enumerate()
+                .filter_map(|(n, row)| Some((line(n), row.cells.as_ref().ok()?.get(c)?.as_ref().ok()?)));
             let cells: Vec<_> = cells.collect();
             let bars = cells.iter().map(|(at, sample)| {
                 let values = sample.values();

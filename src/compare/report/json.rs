@@ -3,8 +3,12 @@
 use crate::compare::table::{Kind, Table};
 use serde_json::{Value, json};
 
-/// Everything that is known, as JSON.
-pub fn json(table: &Table) -> String {
+/// Everything that is known, as JSON: a list of tables.
+pub fn json(tables: &[Table]) -> String {
+    format!("{:#}\n", Value::from(tables.iter().map(value).collect::<Vec<_>>()))
+}
+
+fn value(table: &Table) -> Value {
     let kind = |kind| match kind {
         Kind::Engine => "engine",
         Kind::Native => "native",
@@ -35,20 +39,19 @@ pub fn json(table: &Table) -> String {
             value
         })
         .collect();
-    let whole = json!({
+    json!({
         "host": table.host,
         "cycles_per_ns": table.cycles_per_ns,
         "columns": columns,
         "rows": rows,
         "notes": table.notes,
-    });
-    format!("{whole:#}\n")
+    })
 }
 
 /// A line for each figure: row, column, unit, median, spread, and what was measured.
-pub fn csv(table: &Table) -> String {
+pub fn csv(tables: &[Table]) -> String {
     let mut out = String::from("name,runner,unit,median,spread,lacks,values\n");
-    for row in &table.rows {
+    for (table, row) in tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, row))) {
         for (n, column) in table.columns.iter().enumerate() {
             let head = format!("{},{},{}", quoted(&row.name), quoted(&column.name), row.unit.symbol());
             let rest = match row.cells.as_ref().map(|cells| &cells[n]) {

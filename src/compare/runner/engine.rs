@@ -11,7 +11,7 @@ use idem86_firmware::loader::multiboot;
 use idem86_machine::config::{Config, Firmware};
 use idem86_machine::engine::EngineKind;
 use idem86_machine::machine::{Machine, Outcome};
-use std::hash::{DefaultHasher, Hasher};
+use idem86_machine::snapshot::hash::StateHash;
 use std::time::{Duration, Instant};
 
 /// Where marks are written; see [`Machine`]'s debug-exit port.
@@ -26,18 +26,16 @@ const PROOF: [u32; 2] = [40, 104];
 pub struct Digest {
     /// Work retired since power-on.
     pub work: Work,
-    /// Hash of RAM and ROMs.
-    pub memory: u64,
     /// The processor.
     pub cpu: CpuState,
+    /// Hash of the whole machine, memory and devices too.
+    pub machine: StateHash,
 }
 
 impl Digest {
     /// That of `machine` now.
-    pub fn of(machine: &mut Machine) -> Self {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(machine.memory().slab);
-        Digest { work: machine.cpu.work(), memory: hasher.finish(), cpu: machine.cpu.save() }
+    pub fn of(machine: &Machine) -> Self {
+        Digest { work: machine.cpu.work(), cpu: machine.cpu.save(), machine: machine.state_hash() }
     }
 
     /// In what it differs from `reference`.
@@ -48,7 +46,7 @@ impl Digest {
         if self.cpu != reference.cpu {
             return Some("the registers differ".into());
         }
-        (self.memory != reference.memory).then(|| "the memory differs".into())
+        (self.machine != reference.machine).then(|| "memory or devices differ".into())
     }
 }
 
@@ -86,8 +84,7 @@ impl EngineRunner {
         let (mut digests, mut work) = (Vec::new(), Vec::new());
         for rounds in PROOF {
             work.push(self.timed(rounds)?.1);
-            let machine = self.machine.as_mut().expect("it has just run");
-            digests.push(Digest::of(machine));
+            digests.push(Digest::of(self.machine.as_ref().expect("it has just run")));
         }
         let each = work[1].saturating_sub(work[0]) / u64::from(PROOF[1] - PROOF[0]);
         let fixed = work[0].saturating_sub(each * u64::from(PROOF[0]));
