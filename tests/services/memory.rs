@@ -54,7 +54,7 @@ fn the_map_is_whole() {
         for n in 0..MOST {
             let answer = a.get(n);
             assert!(
-                !answer.carry && answer.eax == SMAP && answer.ecx == RANGE.into(),
+                !answer.carry && answer.eax == SMAP && answer.ecx == u32::from(RANGE),
                 "{}: {answer:x?}",
                 bios.name
             );
