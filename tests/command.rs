@@ -114,7 +114,9 @@ fn the_demonstration_ends_with_power_off() {
     let out = idem86(&["demo"]);
     let text = String::from_utf8_lossy(&out.stdout);
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
-    for part in ["with paging", "Memory map", "device 8086:1237", "a hundred in a second", "Power off.", "int-user"] {
+    for part in
+        ["with paging", "Memory map", "device 8086:1237", "a hundred in a second", "Power off.", "int-user"]
+    {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
