@@ -3,6 +3,7 @@
 use crate::bus::{Biu, Pins, Work};
 use crate::codemap::CodeMap;
 use crate::decode::insn::Insn;
+use crate::dirty::WriteLog;
 use crate::icache::BlockCache;
 use crate::mmu::tlb::{Tlb, View};
 use crate::state::control::{cr0, dr6, dr7};
@@ -111,6 +112,7 @@ pub struct Cpu {
     pub(crate) code: CodeMap,
     /// Where debuggers and hooks want a run to end.
     pub(crate) stops: Stops,
+    pub(crate) writes: WriteLog,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
     pub(crate) epoch: u64,
     /// Code was executed without the engine, which was not told of what changed meanwhile.
@@ -175,6 +177,7 @@ impl Cpu {
             tlb: Tlb::default(),
             code: CodeMap::default(),
             stops: Stops::default(),
+            writes: WriteLog::default(),
             epoch: 1,
             engine_missed_code: false,
             blocks: None,
@@ -335,9 +338,45 @@ impl Cpu {
     /// RAM was written by somebody else (direct memory access, the host): decoded code there is forgotten.
     /// `offset` counts in the RAM slice.
     pub fn ram_written(&mut self, offset: u64, len: u64) {
+        self.writes.note_range(offset, len);
         if self.code.written_range(offset, len) {
             self.attend();
         }
+    }
+
+    /// From now on it is noted which pages of RAM may have been written; `ram` is its size in bytes. Until its first
+    /// write each page costs some fast paths.
+    pub fn track_writes(&mut self, ram: usize) {
+        self.writes.begin(ram.div_ceil(4096));
+        self.flush_tlb();
+    }
+
+    /// None of the pages counts as written any longer.
+    pub fn forget_writes(&mut self) {
+        self.writes.begin_again();
+        self.flush_tlb();
+    }
+
+    /// It is no longer noted what is written.
+    pub fn stop_tracking_writes(&mut self) {
+        self.writes.end();
+        self.flush_tlb();
+    }
+
+    /// Whether writes are tracked.
+    pub fn tracks_writes(&self) -> bool {
+        self.writes.is_on()
+    }
+
+    /// The pages (offsets in RAM, divided by 4096) that may have been written since [`Cpu::track_writes`] or
+    /// [`Cpu::forget_writes`]: by instructions, by the processor itself, and by who told [`Cpu::ram_written`].
+    pub fn written_pages(&self) -> &[u32] {
+        self.writes.written()
+    }
+
+    /// The lines of 64 bytes that hold decoded code on the RAM page at `offset`, one bit each.
+    pub fn code_lines(&self, offset: u64) -> u64 {
+        self.code.lines(offset)
     }
 
     /// Samples the pins after an access that reached the bus. Who accesses it in the processor's place does so too.

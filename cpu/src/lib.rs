@@ -27,6 +27,7 @@ pub mod codemap;
 pub mod cpu;
 pub mod cpuid;
 pub mod decode;
+mod dirty;
 pub mod engine;
 pub mod event;
 pub mod exec;

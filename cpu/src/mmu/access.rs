@@ -25,13 +25,23 @@ impl Cpu {
             Access::Execute => e.read & !SLOW == page && e.executable(),
         };
         if hit {
-            return Ok(e.frame() | linear & 0xFFF);
+            let physical = e.frame() | linear & 0xFFF;
+            if access == Access::Write {
+                self.begin_writing(view, linear);
+            }
+            return Ok(physical);
         }
         let t = self.walk(biu, linear, access, view.is_user())?;
         let frame = t.frame & self.a20_mask;
         let watched = view == View::UserAligned || self.watches(page);
         let (ram, slow_read, slow_write, plain) = match biu.bus.page(frame) {
-            PageKind::Ram(at) => (at, watched, watched || self.code.traces(at), !watched),
+            PageKind::Ram(at) => {
+                if access == Access::Write {
+                    self.writes.note(at);
+                }
+                let traced = self.code.traces(at) || self.writes.is_clean(at);
+                (at, watched, watched || traced, !watched)
+            }
             PageKind::Rom(at) => (at, watched, true, false),
             PageKind::Device => (u64::MAX, true, true, false),
         };
@@ -43,6 +53,19 @@ impl Cpu {
             Entry::new(Some(read), write, frame, ram, t.executable, t.global, plain),
         );
         Ok(frame | linear & 0xFFF)
+    }
+
+    /// The page of `linear`, which the TLB has, is about to be written: from the first time on there is no need to
+    /// know, unless it holds code.
+    fn begin_writing(&mut self, view: View, linear: u64) {
+        let e = self.tlb.entry(view, linear);
+        if self.writes.is_on() && e.plain() && e.write & SLOW != 0 {
+            let ram = e.ram;
+            self.writes.note(ram);
+            if !self.code.traces(ram) {
+                self.tlb.allow_writes(view, linear);
+            }
+        }
     }
 
     /// Reads `size` bytes (1, 2, 4 or 8) at `linear`, which may cross a page and need not be RAM.
@@ -112,6 +135,7 @@ impl Cpu {
         let e = *self.tlb.entry(view, linear);
         // Data beside code, as every small program has it.
         if e.plain() && e.write & !SLOW == linear & !0xFFF && head == size {
+            self.begin_writing(view, linear);
             self.write_ram(biu, e.ram + (linear & 0xFFF), size, value);
             return Ok(());
         }
@@ -272,7 +296,7 @@ impl Cpu {
         }
     }
 
-    /// Writes RAM at `at` (an offset in the slice, not crossing a page), and tells the code map.
+    /// Writes RAM at `at` (an offset in the slice, not crossing a page), and tells the code map and the log.
     #[inline]
     fn write_ram(&mut self, biu: &mut Biu, at: u64, size: usize, value: u64) {
         match size {
@@ -281,6 +305,7 @@ impl Cpu {
             4 => biu.ram_write(at, value as u32),
             _ => biu.ram_write(at, value),
         }
+        self.writes.note(at);
         if self.code.written(at, size) {
             self.attend();
         }

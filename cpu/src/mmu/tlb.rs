@@ -2,7 +2,8 @@
 //!
 //! Direct-mapped, one table per privilege view. An entry's tags are the linear page for plain RAM that may be
 //! accessed at once; with [`SLOW`] added they still name a valid translation, but the access must take the slow
-//! path: device memory, decoded code (writes), watchpoints, alignment checking.
+//! path: device memory, decoded code and pages whose first write is to be noted (writes), watchpoints, alignment
+//! checking.
 
 /// Entries per view.
 const ENTRIES: usize = 1024;
@@ -13,7 +14,7 @@ pub const SLOW: u64 = 1;
 const INVALID: u64 = u64::MAX;
 /// In `frame`: instructions may be fetched.
 const EXECUTABLE: u64 = 1;
-/// In `frame`: RAM without watchpoints, so that decoded code is the only thing that can make its writes slow.
+/// In `frame`: RAM without watchpoints, so that only decoded code and a first write can make its writes slow.
 const PLAIN: u64 = 4;
 /// In `frame`: a global page, kept when CR3 is loaded.
 const GLOBAL: u64 = 2;
@@ -190,6 +191,11 @@ impl Tlb {
                 e.write |= SLOW;
             }
         }
+    }
+
+    /// Writes to the page of `linear`, which is there, need not take the slow path any longer.
+    pub fn allow_writes(&mut self, view: View, linear: u64) {
+        self.views[view as usize][(linear >> 12) as usize % ENTRIES].write &= !SLOW;
     }
 
     /// Forgets translations to the RAM page at `ram`: nothing is decoded from it any longer, so writes may become

@@ -171,6 +171,7 @@ impl Cpu {
             // Caches.
             tlb: _,
             code: _,
+            writes: _,
             epoch: _,
             blocks: _,
             engine_missed_code: _,

@@ -1,5 +1,8 @@
 //! What runs code in these tests: the interpreter. The translator's tests run the same with an engine of their own.
 
+#[path = "writes.rs"]
+pub mod writes;
+
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
@@ -24,7 +27,9 @@ impl Engine {
 
     /// See [`Cpu::run`].
     pub fn run(&mut self, cpu: &mut Cpu, ram: &mut Memory, bus: &mut dyn Bus, budget: Work) -> Stop {
-        cpu.run(Cell::from_mut(&mut **ram).as_slice_of_cells(), bus, budget)
+        writes::checked(cpu, ram, |cpu, ram| {
+            cpu.run(Cell::from_mut(&mut **ram).as_slice_of_cells(), bus, budget)
+        })
     }
 }
 

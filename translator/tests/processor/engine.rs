@@ -1,5 +1,8 @@
 //! The engine under test: the translator, in the way that the environment names.
 
+#[path = "../../../cpu/tests/support/writes.rs"]
+pub mod writes;
+
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
@@ -70,11 +73,13 @@ impl Engine {
                 Box::new(translator)
             })
         });
-        let cells = Cell::from_mut(&mut **ram).as_slice_of_cells();
-        match translator {
-            Some(translator) => cpu.run_with(translator.as_mut(), cells, bus, budget),
-            None => cpu.run(cells, bus, budget),
-        }
+        writes::checked(cpu, ram, |cpu, ram| {
+            let cells = Cell::from_mut(&mut **ram).as_slice_of_cells();
+            match translator {
+                Some(translator) => cpu.run_with(translator.as_mut(), cells, bus, budget),
+                None => cpu.run(cells, bus, budget),
+            }
+        })
     }
 }
 
