@@ -39,7 +39,7 @@ mod watched;
 #[cfg(target_arch = "x86_64")]
 mod window;
 
-pub use host::ram::Ram;
+pub use host::ram::{Base, Ram};
 pub use options::{Options, Windows};
 pub use translator::{Counters, Translator, Unsupported};
 pub use watched::Watched;

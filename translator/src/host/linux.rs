@@ -10,6 +10,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,41 @@ pub fn shared_memory(name: &CStr, size: u64) -> io::Result<File> {
     let file = unsafe { File::from_raw_fd(fd) };
     file.set_len(size)?;
     Ok(file)
+}
+
+/// Makes `memory` a private view of `object`, where it is.
+pub fn map_privately(memory: &mut MmapMut, object: &File) -> io::Result<()> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    let (start, size) = (memory.as_mut_ptr().cast(), memory.len());
+    // SAFETY: it replaces exactly what `memory` maps, which is borrowed here alone, by memory that holds what `object`
+    // holds; whoever drops `memory` unmaps the same range.
+    let mapped = unsafe { libc::mmap(start, size, protection, flags, object.as_raw_fd(), 0) };
+    if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Where the first `size` bytes of `object` hold data; elsewhere they are zeros that take no memory.
+pub fn data_ranges(object: &File, size: u64) -> io::Result<Vec<Range<u64>>> {
+    let seek = |from: u64, whence: c_int| {
+        // SAFETY: the call moves a position that nobody uses, and has no other requirement.
+        let at = unsafe { libc::lseek(object.as_raw_fd(), from as i64, whence) };
+        if at < 0 { Err(io::Error::last_os_error()) } else { Ok(at as u64) }
+    };
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match seek(at, libc::SEEK_DATA) {
+            Ok(start) => start,
+            // Nothing but zeros follows.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => break,
+            Err(error) => return Err(error),
+        };
+        at = seek(start, libc::SEEK_HOLE)?;
+        if start < size {
+            ranges.push(start..at.min(size));
+        }
+    }
+    Ok(ranges)
 }
 
 /// Anonymous memory that is there twice: to be written, and to be executed.

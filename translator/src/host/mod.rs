@@ -26,6 +26,6 @@ mod tables_only;
 #[cfg(all(target_arch = "x86_64", not(windows)))]
 mod zeros;
 #[cfg(target_arch = "x86_64")]
-use os::{DualMapping, FaultGuard, Zeros, guarded, shared_memory};
+use os::{DualMapping, FaultGuard, Zeros, data_ranges, guarded, map_privately, shared_memory};
 #[cfg(target_arch = "x86_64")]
 pub use os::{Window, take_faults};

@@ -1,14 +1,26 @@
 //! Hosts on which guest RAM is not mapped again and faults are not taken: translation, if any, through tables only.
 
 use super::context::Context;
+use memmap2::MmapMut;
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Fails: the caller does without.
 pub fn shared_memory(_name: &CStr, _size: u64) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Fails: the caller copies.
+pub fn map_privately(_memory: &mut MmapMut, _object: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Fails: nobody knows, so it may be anywhere.
+pub fn data_ranges(_object: &File, _size: u64) -> io::Result<Vec<Range<u64>>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

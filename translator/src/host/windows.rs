@@ -3,7 +3,9 @@
 //! Windows promises memory before it is used, so a huge table cannot simply be there. It is reserved, and the access
 //! violation of its first use, by compiled or by translated code, commits a piece of it and is forgotten.
 
-pub use super::tables_only::{FaultGuard, Window, guarded, shared_memory, take_faults};
+pub use super::tables_only::{
+    FaultGuard, Window, data_ranges, guarded, map_privately, shared_memory, take_faults,
+};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::io;

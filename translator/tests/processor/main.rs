@@ -27,10 +27,9 @@ fn what_is_written_is_in_the_log() {
     if std::env::var_os(engine::WAY).is_some() {
         return;
     }
-    // Those of memory run in all ways anyhow.
+    // Those of memory run in all ways.
     let skip = ["again_with_other_options", "what_is_written", "qemu", "programs::", "fuzz::"];
     engine::writes::run_tests_again(&skip, (engine::WAY, engine::WAYS[0].0));
-    engine::writes::run_tests_again(&[&skip[..], &["memory::"]].concat(), (engine::WAY, engine::WAYS[3].0));
 }
 
 #[test]
