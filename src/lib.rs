@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod classify;
 pub mod compare;
+mod elf;
 
 pub use idem86_cpu as cpu;
 pub use idem86_devices as devices;

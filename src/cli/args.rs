@@ -28,6 +28,12 @@ pub enum Command {
     /// Compare engines: cost of single operations, or time of whole workloads, with proof of equal work
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(Box<Compare>),
+    /// Sort all instructions into privileged, sensitive and innocuous, and see which trap in user mode on this host
+    Classify {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 const COMPARE_EXAMPLES: &str = "\

@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit codes out.
 
 mod args;
+mod classify;
 mod compare;
 mod demo;
 mod flat;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match args.command {
         args::Command::Demo => demo::run(),
+        args::Command::Classify { json } => classify::run(json),
         args::Command::Compare(args) if args.list => Ok(compare::list()),
         args::Command::Compare(args) => compare::run(*args),
         args::Command::Run(run) => match &run.flat {

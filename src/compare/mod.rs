@@ -8,7 +8,6 @@
 //! print!("{}", report::text(&table));
 //! ```
 
-mod elf;
 pub mod measure;
 pub mod nano;
 pub mod report;

@@ -94,6 +94,21 @@ pub fn sensitivity(i: &Instruction) -> Sensitivity {
     row(i).map_or(Sensitivity::Innocuous, |(_, sensitivity)| sensitivity)
 }
 
+/// Whether `i` raises #GP where its privilege does not suffice: CPL 0, or for ports and IF a CPL of at most IOPL. Popek
+/// and Goldberg's privileged instructions; RDTSC and RDPMC, about which CR4 decides, are none. SDM Vol. 3A, "Privileged
+/// Instructions"; Vol. 1, "I/O Sensitive Instructions".
+pub fn privileged(i: &Instruction) -> bool {
+    use Mnemonic::*;
+    match i.mnemonic() {
+        Mov => has(i, Register::is_cr) || has(i, Register::is_dr),
+        Lgdt | Lldt | Ltr | Lidt | Lmsw | Clts | Invd | Wbinvd | Invlpg | Hlt | Rdmsr | Wrmsr | Sysexit => {
+            true
+        }
+        Cli | Sti | In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd => true,
+        _ => false,
+    }
+}
+
 /// The group of `i`; `None` if it is no instruction of this processor and raises #UD.
 pub fn class(i: &Instruction) -> Option<Class> {
     row(i).map(|(class, _)| class)

@@ -4,8 +4,8 @@
 //! for them.
 
 use super::{Lack, Runner};
-use crate::compare::elf::{self, Piece, ucontext};
 use crate::compare::nano::{Nano, native};
+use crate::elf::{self, Piece, ucontext};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use std::io;

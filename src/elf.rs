@@ -20,6 +20,10 @@ const SIGNALS: [u32; 5] = [4, 5, 7, 8, 11];
 
 /// Offsets in the `struct ucontext` of a 32-bit signal frame.
 pub mod ucontext {
+    /// Vector of the exception.
+    pub const TRAP: u32 = 68;
+    /// Its error code, or a number of the kernel's.
+    pub const ERROR: u32 = 72;
     /// EIP.
     pub const EIP: u32 = 76;
 }
