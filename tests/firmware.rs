@@ -14,7 +14,7 @@ use std::process::Command;
 /// A machine of `megabytes` that has found nothing to boot.
 fn started(megabytes: u64) -> Machine {
     let mut machine = Machine::new(Config::new(megabytes << 20, Firmware::Builtin)).expect("it is sound");
-    assert_eq!(machine.run_until(machine.now() + GuestDuration::from_millis(1000)), Outcome::Ran);
+    assert_eq!(machine.run_to(machine.now() + GuestDuration::from_millis(1000)), Outcome::Ran);
     let screen = machine.board.vga.text_screen().map(|screen| screen.to_string()).unwrap_or_default();
     assert!(screen.contains("No bootable device"), "{screen}");
     machine

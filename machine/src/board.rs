@@ -1,6 +1,7 @@
 //! The board: the devices of the PC, how they are wired, and their common clock.
 
 use crate::clock::Clock;
+use crate::hooks::Hooks;
 use crate::memmap::{MemoryMap, Shadow};
 use crate::ports::{PortDevice, PortMap};
 use idem86_cpu::bus::{PageKind, Work};
@@ -25,7 +26,7 @@ use idem86_devices::ps2::Ps2Controller;
 use idem86_devices::reset::Reset;
 use idem86_devices::rtc::{CivilDateTime, Rtc};
 use idem86_devices::time::{Frequency, GuestTime, Timed};
-use idem86_devices::uart::{Pace, Uart};
+use idem86_devices::uart::{OUTPUT_CAPACITY, Pace, Uart};
 use idem86_devices::vga::{VRAM_SIZE, Vga};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,8 @@ pub struct Board {
     pub(crate) write_only: Vec<(u64, u8)>,
     /// Accesses that nobody answered.
     pub unclaimed: u64,
+    /// Who wants to know what the guest does.
+    pub(crate) hooks: Hooks,
 }
 
 /// Events between devices and run loop.
@@ -207,6 +210,7 @@ impl Board {
             signals: Signals::default(),
             write_only: Vec::new(),
             unclaimed: 0,
+            hooks: Hooks::default(),
         };
         board.remap();
         board
@@ -335,6 +339,7 @@ impl Board {
             device.reset();
         }
         self.write_only.clear();
+        self.power_request = None;
         self.deadline = GuestTime::ZERO;
         self.signals = Signals { remapped: true, ..Signals::default() };
         self.remap();
@@ -359,6 +364,11 @@ impl Board {
         self.deadline = next;
     }
 
+    /// Devices were used from outside, so that one may want to act earlier than anyone did.
+    pub(crate) fn reconsider_deadline(&mut self, now: GuestTime) {
+        self.advance(now);
+    }
+
     /// `device` was accessed: if it now wants to act earlier than anyone did, or wants the run loop to look at it,
     /// the run is cut short.
     pub(crate) fn note_deadline(&mut self, device: PortDevice) {
@@ -367,10 +377,17 @@ impl Board {
             PortDevice::Pit => &self.pit,
             PortDevice::Rtc => &self.rtc,
             PortDevice::Ps2 => &self.ps2,
-            PortDevice::Com1 => com1,
-            PortDevice::Com2 => com2,
-            PortDevice::Com3 => com3,
-            PortDevice::Com4 => com4,
+            PortDevice::Com1 | PortDevice::Com2 | PortDevice::Com3 | PortDevice::Com4 => {
+                let com = match device {
+                    PortDevice::Com1 => com1,
+                    PortDevice::Com2 => com2,
+                    PortDevice::Com3 => com3,
+                    _ => com4,
+                };
+                // Taken before the transmitter would have to wait, which the guest would see.
+                self.signals.pause |= com.output_len() >= OUTPUT_CAPACITY / 2;
+                com
+            }
             PortDevice::Ide => {
                 self.signals.pause |= self.ide.wants_bus_master();
                 &self.ide

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod builder;
 pub mod clock;
 pub mod cmos;
 pub mod config;
@@ -10,14 +11,18 @@ pub mod engine;
 mod firmware;
 pub mod flat;
 pub mod guest_memory;
+pub mod hooks;
 pub mod image;
+pub mod inspect;
 mod kernel;
 pub mod keyboard;
 pub mod lockstep;
 pub mod machine;
 pub mod memmap;
+pub mod output;
 pub mod ports;
 mod router;
-mod screenshot;
+pub mod run;
+pub mod screenshot;
 pub mod script;
 pub mod snapshot;

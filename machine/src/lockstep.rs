@@ -56,14 +56,14 @@ impl Side {
     /// Runs for `work`, the time of slice number `slice`; a halted processor lets time pass.
     fn run(&mut self, slice: u64, work: Work) -> Slice {
         let until = self.machine.now() + GuestDuration::from_nanos(work * NANOS_PER_WORK);
-        let outcome = self.machine.run_until(until);
+        let outcome = self.machine.run_to(until);
         if outcome != Outcome::Ran {
             return Slice::Stopped(outcome);
         }
         if !slice.is_multiple_of(SCRIPT_EVERY) {
             return Slice::Ran;
         }
-        self.printed = self.machine.board.com[0].take_output();
+        self.printed = self.machine.serial_output(0);
         if self.script.is_done() {
             return Slice::Ran;
         }

@@ -9,6 +9,8 @@ use crate::guest_memory::GuestMemory;
 use crate::kernel;
 use crate::keyboard::KeyQueue;
 use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
+use crate::output::{Outputs, Port};
+use crate::run::Control;
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
@@ -75,9 +77,46 @@ pub struct Machine {
     pub(crate) slab: Ram,
     /// What executes guest code.
     pub engine: Engine,
+    /// What the guest printed.
+    pub(crate) outputs: Outputs,
+    /// What other threads want.
+    pub(crate) control: Control,
     pub(crate) reboot: bool,
     pub(crate) kernel: Option<Loaded>,
     pub(crate) counters: Counters,
+}
+
+/// How far to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Until this guest time.
+    pub time: GuestTime,
+    /// Until so much work is retired.
+    pub work: Work,
+    /// Until the processor waits for an interrupt.
+    pub halt: bool,
+    /// Until the processor was reset.
+    pub reset: bool,
+}
+
+/// Why a part of a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// [`Limits::time`].
+    Time,
+    /// [`Limits::work`].
+    Work,
+    /// [`Limits::halt`].
+    Halted,
+    /// [`Limits::reset`]; the machine runs again.
+    Restarted {
+        /// By a triple fault.
+        triple_fault: bool,
+    },
+    /// A hook.
+    Hook,
+    /// The machine.
+    Outcome(Outcome),
 }
 
 /// Where the ROM that starts a kernel lies in the low ROM space: at D0000h, where a BIOS looks for option ROMs.
@@ -161,6 +200,8 @@ impl Machine {
             keyboard: KeyQueue::default(),
             slab,
             engine,
+            outputs: Outputs::default(),
+            control: Control::default(),
             reboot: config.reboot,
             kernel: config.kernel,
             counters: Counters::default(),
@@ -204,45 +245,93 @@ impl Machine {
 
     /// Runs until guest time `until`, or until something ends the run earlier. Under the host clock a halted
     /// processor lets the host sleep.
-    pub fn run_until(&mut self, until: GuestTime) -> Outcome {
+    pub fn run_to(&mut self, until: GuestTime) -> Outcome {
+        loop {
+            match self.run_within(&Limits::new(until, Work::MAX)) {
+                Pass::Outcome(outcome) => return outcome,
+                // What hooks stop goes on: only conditions end at them.
+                Pass::Hook => {}
+                Pass::Time | Pass::Work | Pass::Halted | Pass::Restarted { .. } => return Outcome::Ran,
+            }
+        }
+    }
+
+    /// Runs until one of the limits, or until something ends the run earlier.
+    pub(crate) fn run_within(&mut self, limits: &Limits) -> Pass {
+        let pass = self.run_loop(limits);
+        self.collect_output();
+        pass
+    }
+
+    fn run_loop(&mut self, limits: &Limits) -> Pass {
         loop {
             let now = self.now();
             self.service(now);
-            if now >= until {
-                return Outcome::Ran;
+            // Both stay: whoever runs the machine again is told again.
+            if let Some(status) = self.board.debug_exit.exit_status() {
+                return Pass::Outcome(Outcome::Exit(status));
             }
-            let deadline = self.board.deadline.min(until);
-            let budget = self.board.clock.budget(self.cpu.work(), deadline);
+            match self.board.power_request {
+                Some(PowerRequest::SoftOff) => return Pass::Outcome(Outcome::PoweredOff),
+                // The device has told the guest already.
+                Some(PowerRequest::SuspendRefused { .. }) | None => self.board.power_request = None,
+            }
+            if now >= limits.time {
+                return Pass::Time;
+            }
+            let work = self.cpu.work();
+            if work >= limits.work {
+                return Pass::Work;
+            }
+            let deadline = self.board.deadline.min(limits.time);
+            let budget = self.board.clock.budget(work, deadline).min(limits.work - work);
             match self.enter(budget) {
                 Stop::Budget | Stop::Pause => {
                     if std::mem::take(&mut self.board.signals.firmware) {
                         self.call_firmware();
                     }
-                    if let Some(status) = self.board.debug_exit.exit_status() {
-                        return Outcome::Exit(status);
-                    }
-                    match self.board.power_request.take() {
-                        Some(PowerRequest::SoftOff) => return Outcome::PoweredOff,
-                        // The device has told the guest already.
-                        Some(PowerRequest::SuspendRefused { .. }) | None => {}
+                    if std::mem::take(&mut self.board.hooks.stop) {
+                        return Pass::Hook;
                     }
                 }
+                Stop::Halted if limits.halt => return Pass::Halted,
                 Stop::Halted => {
-                    if let Some(outcome) = self.idle(until) {
-                        return outcome;
+                    if let Some(outcome) = self.idle(limits.time) {
+                        return Pass::Outcome(outcome);
                     }
                 }
-                Stop::Breakpoint => return Outcome::Breakpoint,
-                Stop::Watchpoint { linear, write } => return Outcome::Watchpoint { linear, write },
-                Stop::Reset if !self.reboot => return Outcome::Reset,
-                Stop::Shutdown if !self.reboot => return Outcome::TripleFault,
-                Stop::Reset if std::mem::take(&mut self.board.signals.system_reset) => self.reset(),
-                // The keyboard controller, port 92h and a shutdown cycle reset the processor alone.
-                Stop::Reset | Stop::Shutdown => {
-                    self.cpu.reset();
-                    self.counters.resets += 1;
+                Stop::Breakpoint => return Pass::Outcome(Outcome::Breakpoint),
+                Stop::Watchpoint { linear, write } => {
+                    return Pass::Outcome(Outcome::Watchpoint { linear, write });
+                }
+                Stop::Reset if !self.reboot => return Pass::Outcome(Outcome::Reset),
+                Stop::Shutdown if !self.reboot => return Pass::Outcome(Outcome::TripleFault),
+                stop @ (Stop::Reset | Stop::Shutdown) => {
+                    if stop == Stop::Reset && std::mem::take(&mut self.board.signals.system_reset) {
+                        self.reset();
+                    } else {
+                        // The keyboard controller, port 92h and a shutdown cycle reset the processor alone.
+                        self.cpu.reset();
+                        self.counters.resets += 1;
+                    }
+                    if limits.reset {
+                        return Pass::Restarted { triple_fault: stop == Stop::Shutdown };
+                    }
                 }
             }
+        }
+    }
+
+    /// Takes what the guest printed from the devices.
+    pub(crate) fn collect_output(&mut self) {
+        for (n, com) in (0..).zip(&mut self.board.com) {
+            if com.output_len() > 0 {
+                self.outputs.push(Port::Serial(n), &com.take_output());
+            }
+        }
+        if self.board.debug_console.has_output() {
+            let bytes = self.board.debug_console.take_output();
+            self.outputs.push(Port::DebugConsole, &bytes);
         }
     }
 
@@ -270,6 +359,7 @@ impl Machine {
         let mut memory = GuestMemory { slab: &mut self.slab, map: &map, cpu: &mut self.cpu };
         self.board.run_dma(&mut memory, now);
         self.board.advance(now);
+        self.collect_output();
         self.keyboard.feed(&mut self.board.ps2, now);
     }
 

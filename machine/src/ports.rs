@@ -1,6 +1,7 @@
 //! The I/O address space: which device answers at which port.
 
 use idem86_devices::access::PortRange;
+use std::ops::RangeInclusive;
 
 /// The devices of the board that have ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub enum PortDevice {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     device: PortDevice,
+    /// Somebody wants to know of accesses.
+    hooked: bool,
     offset: u16,
 }
 
@@ -64,7 +67,9 @@ pub struct PortMap(Box<[Place]>);
 
 impl Default for PortMap {
     fn default() -> Self {
-        PortMap(vec![Place { device: PortDevice::None, offset: 0 }; 0x1_0000].into_boxed_slice())
+        PortMap(
+            vec![Place { device: PortDevice::None, hooked: false, offset: 0 }; 0x1_0000].into_boxed_slice(),
+        )
     }
 }
 
@@ -73,7 +78,8 @@ impl PortMap {
     pub fn put(&mut self, device: PortDevice, ranges: &[PortRange]) {
         for range in ranges {
             for n in 0..range.count {
-                self.0[usize::from(range.first + n)] = Place { device, offset: range.offset + n };
+                let place = &mut self.0[usize::from(range.first + n)];
+                (place.device, place.offset) = (device, range.offset + n);
             }
         }
     }
@@ -83,6 +89,24 @@ impl PortMap {
         for place in self.0.iter_mut().filter(|p| p.device == device) {
             place.device = PortDevice::None;
         }
+    }
+
+    /// Somebody wants to know of accesses to `ports`.
+    pub fn set_hooked(&mut self, ports: RangeInclusive<u16>) {
+        for place in &mut self.0[usize::from(*ports.start())..=usize::from(*ports.end())] {
+            place.hooked = true;
+        }
+    }
+
+    /// Nobody wants to know of accesses any more.
+    pub fn clear_hooked(&mut self) {
+        self.0.iter_mut().for_each(|place| place.hooked = false);
+    }
+
+    /// Whether somebody wants to know of accesses to `port`.
+    #[inline]
+    pub fn is_hooked(&self, port: u16) -> bool {
+        self.0[usize::from(port)].hooked
     }
 
     /// Who answers at `port`, and which of its registers that is.

@@ -22,7 +22,7 @@ fn access_size(bytes: usize) -> AccessSize {
 impl Board {
     /// One access to one device. `None` if nobody answers; a device that does not take the width is asked byte
     /// by byte, as the ISA bridge does.
-    fn read_device_port(&mut self, port: u16, size: AccessSize, now: GuestTime) -> u32 {
+    pub(crate) fn read_device_port(&mut self, port: u16, size: AccessSize, now: GuestTime) -> u32 {
         let (device, offset) = self.ports.at(port);
         let answer = self.port_device(device).map(|d| d.read_port(offset, size, now));
         self.note_deadline(device);
@@ -45,7 +45,7 @@ impl Board {
         })
     }
 
-    fn write_device_port(&mut self, port: u16, size: AccessSize, value: u32, now: GuestTime) {
+    pub(crate) fn write_device_port(&mut self, port: u16, size: AccessSize, value: u32, now: GuestTime) {
         let (device, offset) = self.ports.at(port);
         if device == PortDevice::FirmwareTrap {
             self.signals.firmware = true;
@@ -123,6 +123,7 @@ impl Board {
     /// The IDE channel whose data register is at `port`.
     fn ide_data_port(&self, port: u16) -> Option<ChannelId> {
         match self.ports.at(port) {
+            _ if self.ports.is_hooked(port) => None,
             (PortDevice::Ide, 0) => Some(ChannelId::Primary),
             (PortDevice::Ide, offset) if port == 0x170 && offset != 0 => Some(ChannelId::Secondary),
             _ => None,
@@ -161,11 +162,18 @@ impl Bus for Board {
     }
 
     fn port_in(&mut self, port: u16, size: usize, now: Work) -> u32 {
+        if self.ports.is_hooked(port) {
+            return self.hooked_access(port, access_size(size), None, now);
+        }
         let now = self.now(now);
         self.read_device_port(port, access_size(size), now)
     }
 
     fn port_out(&mut self, port: u16, size: usize, value: u32, now: Work) {
+        if self.ports.is_hooked(port) {
+            self.hooked_access(port, access_size(size), Some(value), now);
+            return;
+        }
         let now = self.now(now);
         self.write_device_port(port, access_size(size), value, now);
     }

@@ -4,19 +4,15 @@ use super::args::{EngineArg, Run};
 use super::{Failure, run};
 use idem86::devices::time::{GuestDuration, GuestTime};
 use idem86::machine::lockstep::{Ended, Grain, Lockstep, LockstepError};
-use idem86::machine::machine::{Machine, Outcome};
+use idem86::machine::machine::Outcome;
 use idem86::machine::script::Script;
 
 /// Runs both machines for at most `seconds` of guest time and gives the exit code.
 pub fn run(args: &Run, seconds: f64) -> Result<u8, Failure> {
     let until = GuestTime::ZERO + GuestDuration::from_nanos((seconds * 1e9) as u64);
     let mut lockstep = Lockstep::new(EngineArg::kind(args.engine), Grain::default(), |engine| {
-        let mut config = run::config(args)?;
-        config.engine = engine;
-        let mut machine = Machine::new(config).map_err(|e| Failure::Usage(e.to_string()))?;
-        if let Some(port) = args.debug_exit {
-            machine.board.enable_debug_exit(port);
-        }
+        let machine = run::builder(args).engine(engine).build();
+        let machine = machine.map_err(|e| Failure::Usage(e.to_string()))?;
         Ok((machine, Script::new(args.steps.clone())))
     });
     let report = lockstep.run(until).map_err(|e| match e {

@@ -7,12 +7,11 @@ use super::{EXIT_TIMEOUT, Failure};
 use idem86::cpu::state::segment::SegReg;
 use idem86::devices::rtc::CivilDateTime;
 use idem86::devices::time::GuestDuration;
-use idem86::firmware::loader::{LoadError, Loaded, linux, multiboot};
+use idem86::machine::builder::Builder;
 use idem86::machine::clock::ClockKind;
-use idem86::machine::config::{Config, Firmware, IdeDrive};
 use idem86::machine::engine::Watched;
-use idem86::machine::image::detect::ImageKind;
-use idem86::machine::image::{self, ImageOptions};
+use idem86::machine::image::ImageOptions;
+use idem86::machine::image::source::Disk;
 use idem86::machine::machine::{Machine, Outcome};
 use idem86::machine::script::{Script, ScriptState};
 use std::collections::VecDeque;
@@ -63,10 +62,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(args: &'a Run) -> Result<Self, Failure> {
         let usage = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
-        let mut machine = Machine::new(config(args)?).map_err(|e| usage(&e))?;
-        if let Some(port) = args.debug_exit {
-            machine.board.enable_debug_exit(port);
-        }
+        let mut machine = builder(args).build().map_err(|e| usage(&e))?;
         if args.serial.len() > 4 {
             return Err(Failure::Usage(
                 "a PC has four serial ports, but --serial was given more often".into(),
@@ -145,7 +141,7 @@ impl<'a> Session<'a> {
         let timeout = self.args.timeout.map(Duration::from_secs_f64);
         loop {
             let until = self.machine.now() + SLICE;
-            let outcome = self.machine.run_until(until);
+            let outcome = self.machine.run_to(until);
             self.move_output()?;
             self.write_units()?;
             match outcome {
@@ -181,7 +177,7 @@ impl<'a> Session<'a> {
     /// Takes what the guest printed to where it belongs.
     fn move_output(&mut self) -> Result<(), Failure> {
         for n in 0..4 {
-            let bytes = self.machine.board.com[n].take_output();
+            let bytes = self.machine.serial_output(n as u8);
             if n == 0 {
                 self.script.serial_output(&bytes);
             }
@@ -189,7 +185,7 @@ impl<'a> Session<'a> {
                 sink.write(&bytes)?;
             }
         }
-        let bytes = self.machine.board.debug_console.take_output();
+        let bytes = self.machine.debug_output();
         if let Some(sink) = &mut self.debugcon {
             sink.write(&bytes)?;
         }
@@ -261,111 +257,52 @@ impl<'a> Session<'a> {
 }
 
 /// The machine that the arguments describe.
-pub fn config(args: &Run) -> Result<Config, Failure> {
-    let firmware = match &args.bios {
-        Some(path) if path != Path::new("builtin") => Firmware::Image(read(path)?),
-        _ => Firmware::Builtin,
-    };
-    let mut config = Config::new(args.memory, firmware);
-    config.vga_bios = args.vga_bios.as_deref().map(read).transpose()?;
-    config.reboot = !args.no_reboot;
-    config.engine = EngineArg::kind(args.engine);
-    config.clock = match args.clock {
-        ClockArg::Host if args.lockstep.is_none() => ClockKind::Host,
-        ClockArg::Host | ClockArg::Virtual => ClockKind::Virtual,
-    };
-    if config.clock == ClockKind::Host {
+pub fn builder(args: &Run) -> Builder {
+    let mut builder = Machine::builder().memory(args.memory).engine(EngineArg::kind(args.engine));
+    if let Some(path) = args.bios.as_ref().filter(|path| *path != Path::new("builtin")) {
+        builder = builder.firmware(path);
+    }
+    if let Some(path) = &args.vga_bios {
+        builder = builder.vga_bios(path);
+    }
+    builder = builder.reboot(!args.no_reboot);
+    if args.clock == ClockArg::Host && args.lockstep.is_none() {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        config.start = CivilDateTime::from_unix_seconds(since_epoch.as_secs());
+        let start = CivilDateTime::from_unix_seconds(since_epoch.as_secs());
+        builder = builder.clock(ClockKind::Host).start_time(start);
     }
     if let Some(order) = &args.boot {
-        config.boot = order.0.clone();
+        builder = builder.boot_order(order.0.clone());
     }
-    let named = [&args.hda, &args.hdb, &args.hdc, &args.hdd];
-    for (place, drive) in config.ide.iter_mut().zip(named) {
-        if let Some(Drive(options)) = drive {
-            *place = Some(IdeDrive::Disk(open(args, options, ImageKind::Disk)?));
-        }
+    if let Some(port) = args.debug_exit {
+        builder = builder.debug_exit(port);
     }
-    for (place, drive) in config.floppies.iter_mut().zip([&args.fda, &args.fdb]) {
-        if let Some(Drive(options)) = drive {
-            *place = Some(open(args, options, ImageKind::Floppy)?);
-        }
-    }
-    if let Some(Drive(options)) = &args.cdrom {
-        insert_cdrom(&mut config, open(args, options, ImageKind::Cdrom)?)?;
-    }
-    let mut kernels: Vec<&PathBuf> = args.kernel.iter().collect();
-    for Drive(options) in &args.images {
-        let kind = ImageKind::of(&options.path).map_err(|e| Failure::Usage(e.to_string()))?;
-        match kind {
-            ImageKind::Disk => {
-                let place = config.ide.iter_mut().find(|p| p.is_none());
-                let place = place.ok_or_else(|| full(&options.path))?;
-                *place = Some(IdeDrive::Disk(open(args, options, kind)?));
-            }
-            ImageKind::Cdrom => insert_cdrom(&mut config, open(args, options, kind)?)?,
-            ImageKind::Floppy => {
-                let place = config.floppies.iter_mut().find(|p| p.is_none());
-                let taken =
-                    || Failure::Usage(format!("{}: both floppy drives are taken", options.path.display()));
-                *place.ok_or_else(taken)? = Some(open(args, options, kind)?);
-            }
-            ImageKind::Linux | ImageKind::Multiboot => kernels.push(&options.path),
-        }
-    }
-    let mut kernels = kernels.into_iter();
-    config.kernel = kernels.next().map(|path| kernel(args, path)).transpose()?;
-    if let Some(path) = kernels.next() {
-        return Err(Failure::Usage(format!("{}: there is already another kernel", path.display())));
-    }
-    if config.kernel.is_none() && (args.initrd.is_some() || !args.append.is_empty()) {
-        return Err(Failure::Usage("--initrd and --append go with a kernel".into()));
-    }
-    Ok(config)
-}
-
-/// Makes the kernel in the file at `path` ready to be started.
-fn kernel(args: &Run, path: &Path) -> Result<Loaded, Failure> {
-    let bytes = read(path)?;
-    let ramdisk = args.initrd.as_deref().map(read).transpose()?;
-    let ramdisk = ramdisk.as_deref();
-    let loaded = match linux::load(&bytes, ramdisk, &args.append, args.memory) {
-        Err(LoadError::NotOne(_)) => match multiboot::load(&bytes, ramdisk, &args.append, args.memory) {
-            Err(LoadError::NotOne(_)) => Err(LoadError::NotOne("Linux kernel (bzImage) or multiboot kernel")),
-            other => other,
-        },
-        other => other,
+    let disk = |drive: &Drive| {
+        let Drive(options) = drive;
+        let snapshot = options.snapshot || args.snapshot || args.lockstep.is_some();
+        Disk::from(ImageOptions { snapshot, ..options.clone() })
     };
-    loaded.map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
-}
-
-/// Puts a disc into the first free place, beginning with the secondary master, where CD-ROM drives usually are.
-fn insert_cdrom(
-    config: &mut Config,
-    medium: Box<dyn idem86::devices::backend::Medium>,
-) -> Result<(), Failure> {
-    let place = [2, 3, 1, 0].into_iter().find(|n| config.ide[*n].is_none());
-    let place = place.ok_or_else(|| Failure::Usage("all four IDE places are taken".into()))?;
-    config.ide[place] = Some(IdeDrive::Cdrom(Some(medium)));
-    Ok(())
-}
-
-fn full(path: &Path) -> Failure {
-    Failure::Usage(format!("{}: all four IDE places are taken", path.display()))
-}
-
-fn open(
-    args: &Run,
-    options: &ImageOptions,
-    kind: ImageKind,
-) -> Result<Box<dyn idem86::devices::backend::Medium>, Failure> {
-    let snapshot = options.snapshot || args.snapshot || args.lockstep.is_some();
-    let options = ImageOptions { snapshot, ..options.clone() };
-    image::open(&options, kind).map_err(|e| Failure::Usage(e.to_string()))
-}
-
-fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Failure> {
-    let path = path.as_ref();
-    std::fs::read(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
+    for (letter, drive) in ('a'..).zip([&args.hda, &args.hdb, &args.hdc, &args.hdd]) {
+        if let Some(drive) = drive {
+            builder = builder.disk_at(letter, disk(drive));
+        }
+    }
+    for (letter, drive) in ('A'..).zip([&args.fda, &args.fdb]) {
+        if let Some(drive) = drive {
+            builder = builder.floppy_in(letter, disk(drive));
+        }
+    }
+    if let Some(drive) = &args.cdrom {
+        builder = builder.cdrom(disk(drive));
+    }
+    if let Some(path) = &args.kernel {
+        builder = builder.kernel(path);
+    }
+    for drive in &args.images {
+        builder = builder.image(disk(drive));
+    }
+    if let Some(path) = &args.initrd {
+        builder = builder.initrd(path);
+    }
+    builder.append(&args.append)
 }

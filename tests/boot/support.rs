@@ -175,8 +175,8 @@ impl Session {
 
     /// Runs a slice of time; serial output is also given to `watch`.
     fn slice(&mut self, watch: impl FnOnce(&[u8])) -> Outcome {
-        let outcome = self.machine.run_until(self.machine.now() + SLICE);
-        let output = self.machine.board.com[0].take_output();
+        let outcome = self.machine.run_to(self.machine.now() + SLICE);
+        let output = self.machine.serial_output(0);
         watch(&output);
         self.serial.extend(output);
         outcome

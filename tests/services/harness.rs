@@ -208,7 +208,7 @@ pub fn run(firmware: &BiosUnderTest, device: BootDevice, ide: [Option<IdeDrive>;
     config.ide = ide;
     config.boot = vec![device];
     let mut machine = Machine::new(config).expect("the configuration is sound");
-    let outcome = machine.run_until(machine.now() + GuestDuration::from_millis(20_000));
+    let outcome = machine.run_to(machine.now() + GuestDuration::from_millis(20_000));
     (outcome, machine)
 }
 

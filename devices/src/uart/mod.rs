@@ -93,6 +93,11 @@ impl Uart {
         std::mem::take(&mut self.state.output)
     }
 
+    /// How many characters wait for [`Uart::take_output`]. The transmitter stops at 64 Ki.
+    pub fn output_len(&self) -> usize {
+        self.state.output.len()
+    }
+
     /// Whether the line is free and the receiver has room, so that [`Uart::receive`] will take a character.
     pub fn can_receive(&self) -> bool {
         let s = &self.state;

@@ -45,7 +45,7 @@ mod tests;
 pub use cp437::cp437_to_char;
 pub use dispi::{MAX_HEIGHT, MAX_WIDTH};
 pub use frame::Frame;
-pub use render::Damage;
+pub use render::{Damage, Look};
 pub use state::VgaState;
 pub use text::{TextCell, TextScreen};
 pub use vram::{DIRTY_PAGE_SIZE, VRAM_SIZE};

@@ -1,6 +1,7 @@
 //! What an image is, by its content.
 
 use super::ImageError;
+use idem86_devices::backend::{Medium, MediumError};
 use idem86_devices::floppy::Format;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -49,6 +50,22 @@ impl ImageKind {
         file.seek(SeekFrom::Start(ISO_IDENTIFIER)).map_err(io)?;
         file.take(5).read_to_end(&mut identifier).map_err(io)?;
         Self::of_content(&head, &identifier, meta.len()).ok_or(ImageError::Unknown { path: path.into() })
+    }
+
+    /// Looks into `medium`, which messages call `name`.
+    pub(super) fn of_medium(medium: &mut dyn Medium, name: &Path) -> Result<ImageKind, ImageError> {
+        let size = medium.size();
+        if size == 0 {
+            return Err(ImageError::Empty { path: name.into() });
+        }
+        let mut read = |offset: u64, len: u64| {
+            let mut bytes = vec![0; len.min(size.saturating_sub(offset)) as usize];
+            let failed = |e: MediumError| ImageError::io(name, std::io::Error::other(e.to_string()));
+            medium.read(offset.min(size), &mut bytes).map_err(failed)?;
+            Ok(bytes)
+        };
+        let (head, identifier) = (read(0, MULTIBOOT_SEARCH as u64)?, read(ISO_IDENTIFIER, 5)?);
+        Self::of_content(&head, &identifier, size).ok_or(ImageError::Unknown { path: name.into() })
     }
 
     fn of_content(head: &[u8], iso_identifier: &[u8], size: u64) -> Option<ImageKind> {

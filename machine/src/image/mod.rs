@@ -3,6 +3,8 @@
 pub mod detect;
 pub mod file;
 pub mod overlay;
+pub mod source;
+pub mod stream;
 
 use detect::ImageKind;
 use file::FileMedium;
@@ -100,7 +102,7 @@ pub fn open(options: &ImageOptions, kind: ImageKind) -> Result<Box<dyn Medium>, 
     let size = file.size();
     kind.check_size(&options.path, size)?;
     if options.snapshot && !read_only {
-        return Ok(Box::new(Overlay::new(file, &options.path)?));
+        return Ok(Box::new(Overlay::new(Box::new(file), &options.path)?));
     }
     Ok(Box::new(file))
 }

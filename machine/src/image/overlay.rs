@@ -1,7 +1,6 @@
 //! `snapshot=on`: writes go to a temporary file beside the image's own bytes, which nobody changes.
 
 use super::ImageError;
-use super::file::FileMedium;
 use idem86_devices::backend::{Medium, MediumError};
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +13,7 @@ const CLUSTER: u64 = 64 * 1024;
 /// An image under a temporary overlay that vanishes with it.
 #[derive(Debug)]
 pub struct Overlay {
-    base: FileMedium,
+    base: Box<dyn Medium>,
     changed: File,
     /// Cluster number in the image to cluster number in `changed`.
     places: HashMap<u64, u64>,
@@ -22,7 +21,7 @@ pub struct Overlay {
 
 impl Overlay {
     /// An overlay in which nothing is changed yet.
-    pub fn new(base: FileMedium, path: &Path) -> Result<Self, ImageError> {
+    pub fn new(base: Box<dyn Medium>, path: &Path) -> Result<Self, ImageError> {
         let changed = tempfile::tempfile().map_err(|e| ImageError::io(path, e))?;
         Ok(Overlay { base, changed, places: HashMap::new() })
     }

@@ -110,6 +110,8 @@ macro_rules! board_state {
                     frame_buffer: _,
                     // Found out when a run begins.
                     deadline: _,
+                    // The embedding program's.
+                    hooks: _,
                 } = self;
                 BoardState {
                     $($field: $field.save(),)*

@@ -22,7 +22,7 @@ fn machine(engine: EngineKind) -> Machine {
 
 fn run(machine: &mut Machine, milliseconds: u64) {
     let until = machine.now() + GuestDuration::from_millis(milliseconds);
-    machine.run_until(until);
+    machine.run_to(until);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn drive(bytes: &[u8]) {
                 machine.cpu.eflags.set_system(bit::IF, true);
                 machine.cpu.halted = true;
                 machine.cpu.state_changed();
-                let _ = machine.run_until(until);
+                let _ = machine.run_to(until);
             }
         }
         machine.board.pins();

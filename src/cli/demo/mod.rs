@@ -35,7 +35,7 @@ pub fn run() -> Result<u8, Failure> {
     let end = machine.now() + LIMIT;
     loop {
         let until = machine.now() + SLICE;
-        let outcome = machine.run_until(until);
+        let outcome = machine.run_to(until);
         if let Some(terminal) = &mut terminal {
             terminal.show(machine.board.vga.text_screen().as_ref())?;
             let wish = terminal.poll(&mut machine.keyboard, &mut VecDeque::new())?;

@@ -4,7 +4,7 @@ use super::super::Vga;
 use super::super::frame::Frame;
 use super::super::scanout::Scanout;
 use super::super::vram::Vram;
-use super::Blink;
+use super::Look;
 use std::ops::{Range, RangeInclusive};
 
 /// PELs of the longest line and of one more character, of which panning shows a part.
@@ -56,15 +56,15 @@ impl Dots {
 }
 
 impl<'a> CharacterGenerator<'a> {
-    fn new(vga: &'a Vga, blink: Blink) -> Self {
+    fn new(vga: &'a Vga, look: Look) -> Self {
         let blinks = vga.attribute.blink();
-        let cursor_shown = vga.crtc.cursor_on() && blink.cursor_shown;
+        let cursor_shown = vga.crtc.cursor_on() && look.cursor_shown;
         CharacterGenerator {
             vram: &vga.vram,
             fonts: [false, true].map(|bit_3| vga.sequencer.font(bit_3).into()),
             colors: vga.colors_4(),
             background: if blinks { 0x07 } else { 0x0F },
-            hiding: if blinks && !blink.attribute_shown { 0x80 } else { 0 },
+            hiding: if blinks && !look.attribute_shown { 0x80 } else { 0 },
             underline: vga.crtc.underline_location(),
             line_graphics: vga.attribute.line_graphics(),
             cursor: cursor_shown.then(|| (vga.crtc.cursor_location(), vga.crtc.cursor_rows())),
@@ -105,11 +105,11 @@ impl Vga {
     pub(super) fn render_text(
         &self,
         scanout: &Scanout<'_>,
-        blink: Blink,
+        look: Look,
         frame: &mut Frame,
         lines: Range<u32>,
     ) {
-        let generator = CharacterGenerator::new(self, blink);
+        let generator = CharacterGenerator::new(self, look);
         let mut pels = [0; LONGEST_LINE];
         let (cell_width, width) = (scanout.cell_width as usize, scanout.width() as usize);
         for y in lines {
@@ -118,6 +118,7 @@ impl Vga {
             let cursor = cursor.map(|(location, _)| *location);
             for (column, pels) in (0..=scanout.columns).zip(pels.chunks_exact_mut(cell_width)) {
                 let [character, attribute, ..] = self.vram.cell(scanout.address(line, column)).to_le_bytes();
+                let attribute = look.attribute.unwrap_or(attribute);
                 let dots = if cursor == Some(scanout.counter(line, column)) {
                     Dots::ALL
                 } else {

@@ -4,7 +4,7 @@ use super::super::Vga;
 use super::super::frame::Frame;
 use super::super::graphics::ShiftMode;
 use super::super::scanout::{Line, Scanout};
-use super::Blink;
+use super::Look;
 use std::ops::Range;
 
 /// PELs of the longest line and of one more character, of which panning shows a part.
@@ -51,7 +51,7 @@ impl Vga {
     pub(super) fn render_graphics(
         &self,
         scanout: &Scanout<'_>,
-        blink: Blink,
+        look: Look,
         frame: &mut Frame,
         lines: Range<u32>,
     ) {
@@ -81,7 +81,7 @@ impl Vga {
         } else {
             let colors = self.colors_4();
             // Blinking PELs lose bit 3 for half of the time.
-            let kept = if self.attribute.blink() && !blink.attribute_shown { 0x07 } else { 0x0F };
+            let kept = if self.attribute.blink() && !look.attribute_shown { 0x07 } else { 0x0F };
             for y in lines {
                 let line = scanout.line(y);
                 for (column, pels) in (0..=scanout.columns).zip(pels.chunks_exact_mut(8)) {

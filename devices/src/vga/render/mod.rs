@@ -31,22 +31,33 @@ pub enum Damage {
     Frame,
 }
 
-/// Which phase of blinking a moment falls into.
+/// What a picture shows apart from the registers: mostly the phase of blinking that a moment falls into. Pictures
+/// that are to be compared take one that is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Blink {
-    cursor_shown: bool,
-    attribute_shown: bool,
+pub struct Look {
+    /// The cursor is shown, if it is on.
+    pub cursor_shown: bool,
+    /// Blinking characters are shown.
+    pub attribute_shown: bool,
+    /// Characters have this attribute instead of their own.
+    pub attribute: Option<u8>,
+}
+
+impl Look {
+    /// No cursor, and blinking characters shown.
+    pub const STEADY: Look = Look { cursor_shown: false, attribute_shown: true, attribute: None };
 }
 
 /// What the last look at the damage saw.
 pub(super) struct Shown {
     registers_changed: bool,
-    blink: Blink,
+    look: Look,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Shown { registers_changed: true, blink: Blink { cursor_shown: true, attribute_shown: true } }
+        let look = Look { cursor_shown: true, ..Look::STEADY };
+        Shown { registers_changed: true, look }
     }
 }
 
@@ -96,11 +107,13 @@ impl Vga {
         }
     }
 
-    fn blink(&self, now: GuestTime) -> Blink {
+    /// The phase of blinking at `now`.
+    pub fn look(&self, now: GuestTime) -> Look {
         let frame = self.raster.beam(self.elapsed(now)).frame;
-        Blink {
+        Look {
             cursor_shown: (frame / CURSOR_BLINK_FRAMES).is_multiple_of(2),
             attribute_shown: (frame / ATTRIBUTE_BLINK_FRAMES).is_multiple_of(2),
+            attribute: None,
         }
     }
 
@@ -115,8 +128,17 @@ impl Vga {
         self.render_lines(now, frame, 0..u32::MAX);
     }
 
+    /// Draws the picture with `look`, whatever the time. Otherwise as [`Vga::render`].
+    pub fn render_with(&self, look: Look, frame: &mut Frame) {
+        self.draw(look, frame, 0..u32::MAX);
+    }
+
     /// Draws some lines of the picture; all of them if `frame` had another size.
     pub fn render_lines(&self, now: GuestTime, frame: &mut Frame, lines: Range<u32>) {
+        self.draw(self.look(now), frame, lines);
+    }
+
+    fn draw(&self, look: Look, frame: &mut Frame, lines: Range<u32>) {
         let source = self.source();
         let (width, height) = source.size();
         let lines = if frame.resize(width, height) { 0..height } else { lines.start..lines.end.min(height) };
@@ -124,15 +146,15 @@ impl Vga {
             Source::NoSignal => lines.for_each(|y| frame.line_mut(y).fill(0)),
             Source::Off(_, _, color) => lines.for_each(|y| frame.line_mut(y).fill(*color)),
             Source::Surface(surface) => self.render_surface(surface, frame, lines),
-            Source::Text(scanout) => self.render_text(scanout, self.blink(now), frame, lines),
-            Source::Graphics(scanout) => self.render_graphics(scanout, self.blink(now), frame, lines),
+            Source::Text(scanout) => self.render_text(scanout, look, frame, lines),
+            Source::Graphics(scanout) => self.render_graphics(scanout, look, frame, lines),
         }
     }
 
     /// What has changed on the screen since the last call.
     pub fn take_damage(&mut self, now: GuestTime) -> Damage {
         let dirty = self.vram.take_dirty();
-        let blink = self.blink(now);
+        let look = self.look(now);
         let source = self.source();
         let blinks = match source {
             Source::Text(_) => true,
@@ -154,8 +176,8 @@ impl Vga {
                     }
                 }
             };
-        let changed = self.shown.registers_changed || blinks && blink != self.shown.blink;
-        self.shown = Shown { registers_changed: false, blink };
+        let changed = self.shown.registers_changed || blinks && look != self.shown.look;
+        self.shown = Shown { registers_changed: false, look };
         if changed { Damage::Frame } else { memory }
     }
 

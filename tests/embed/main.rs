@@ -1,0 +1,6 @@
+//! The embedding interface, as a program that embeds a machine uses it. Guests are boot sectors assembled here.
+
+mod build;
+mod hooks;
+mod run;
+mod support;
