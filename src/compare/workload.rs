@@ -143,14 +143,8 @@ fn follow(machine: &mut Machine, steps: &[Step], start: Instant, limit: Duration
             }
         }
         let until = machine.now() + SLICE;
-        let outcome = machine.run_until(until);
-        for n in 0..machine.board.com.len() {
-            let output = machine.board.com[n].take_output();
-            if n == 0 {
-                script.serial_output(&output);
-            }
-        }
-        machine.board.debug_console.take_output();
+        let outcome = machine.run_to(until);
+        script.serial_output(&machine.serial_output(0));
         match outcome {
             Outcome::Ran => {}
             Outcome::PoweredOff | Outcome::Exit(_) | Outcome::Reset if steps.is_empty() => return Ok(()),

@@ -156,7 +156,7 @@ fn to_mark(machine: &mut Machine, mark: u8, limit: Duration) -> Result<(), Lack>
     let start = Instant::now();
     loop {
         let until = machine.now() + SLICE;
-        match machine.run_until(until) {
+        match machine.run_to(until) {
             Outcome::Ran => {}
             Outcome::Exit(status) => {
                 machine.board.debug_exit.reset();
