@@ -9,7 +9,6 @@ use idem86::compare::table::Table;
 use idem86::compare::workload::{self, Stage, Workload};
 use idem86::compare::{report, systems};
 use idem86::machine::engine::EngineKind;
-use idem86::machine::machine::Machine;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::time::Duration;
@@ -146,7 +145,7 @@ fn wanted(args: &mut Compare) -> Result<Wanted, Failure> {
 fn own(args: &Compare) -> Result<Workload<'_>, Failure> {
     let run = &args.run;
     // What is wrong with the arguments is said before anything runs.
-    run::config(run)?;
+    drop(run::builder(run).build().map_err(|e| Failure::Usage(e.to_string()))?);
     let name = run.images.first().map(|drive| &drive.0.path).or(run.kernel.as_ref());
     let name =
         name.and_then(|path| path.file_name()).map_or("own".into(), |name| name.to_string_lossy().into());
@@ -156,13 +155,7 @@ fn own(args: &Compare) -> Result<Workload<'_>, Failure> {
         n => format!("{n} steps"),
     };
     let build = Box::new(move |engine| {
-        let mut config = run::config(run).map_err(|e| Lack::Wrong(e.to_string()))?;
-        config.engine = engine;
-        let mut machine = Machine::new(config).map_err(|e| Lack::Wrong(e.to_string()))?;
-        if let Some(port) = run.debug_exit {
-            machine.board.enable_debug_exit(port);
-        }
-        Ok(machine)
+        run::builder(run).engine(engine).build().map_err(|e| Lack::Wrong(e.to_string()))
     });
     let stages = vec![Stage { name, about, steps: run.steps.clone(), shown: true }];
     Ok(Workload { build, stages })
