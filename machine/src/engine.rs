@@ -4,7 +4,7 @@ use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_translator::{Counters, Ram, Translator};
-pub use idem86_translator::{Options, Unsupported, Watched, Windows};
+pub use idem86_translator::{Options, Sensitive, Unsupported, Watched, Windows};
 use std::cell::Cell;
 
 /// Which engine executes guest code. All give the same guest state, bit for bit.
@@ -12,6 +12,9 @@ use std::cell::Cell;
 pub enum EngineKind {
     /// Decoded instructions, in safe Rust; runs on any host.
     Interpreter,
+    /// Trap-and-emulate: translated code that leaves every sensitive instruction to a trap of the host, whatever the
+    /// options say of those; needs Linux on an x86-64 host.
+    Trap(Options),
     /// Binary translation; needs an x86-64 host.
     Translator(Options),
 }
@@ -19,7 +22,11 @@ pub enum EngineKind {
 impl EngineKind {
     /// Every engine there is, with its usual options, the slowest to start with; some may not run on this host.
     pub fn all() -> Vec<Self> {
-        vec![EngineKind::Interpreter, EngineKind::Translator(Options::default())]
+        vec![
+            EngineKind::Interpreter,
+            EngineKind::Trap(Options::TRAP),
+            EngineKind::Translator(Options::default()),
+        ]
     }
 
     /// The engine that users call `name`.
@@ -33,10 +40,19 @@ impl EngineKind {
         if Engine::new(translator).is_ok() { translator } else { EngineKind::Interpreter }
     }
 
+    /// Its options, to be changed; `None` if it has none.
+    pub fn options_mut(&mut self) -> Option<&mut Options> {
+        match self {
+            EngineKind::Interpreter => None,
+            EngineKind::Trap(options) | EngineKind::Translator(options) => Some(options),
+        }
+    }
+
     /// Its name, as users give it.
     pub fn name(self) -> &'static str {
         match self {
             EngineKind::Interpreter => INTERPRETER,
+            EngineKind::Trap(_) => TRAP,
             EngineKind::Translator(_) => TRANSLATOR,
         }
     }
@@ -44,6 +60,7 @@ impl EngineKind {
 
 /// The names of the engines, as users give them.
 const INTERPRETER: &str = "interpreter";
+const TRAP: &str = "trap";
 const TRANSLATOR: &str = "translator";
 
 /// An engine with what it has learnt of its guest.
@@ -52,23 +69,26 @@ pub enum Engine {
     /// The interpreter is part of the processor.
     #[default]
     Interpreter,
-    /// The translator, with its cache.
+    /// The translator, with its cache; it is also what traps.
     Translator(Box<Translator>),
 }
 
 impl Engine {
     /// An engine of this kind.
     pub fn new(kind: EngineKind) -> Result<Self, Unsupported> {
-        Ok(match kind {
-            EngineKind::Interpreter => Engine::Interpreter,
-            EngineKind::Translator(options) => Engine::Translator(Box::new(Translator::new(options)?)),
-        })
+        let options = match kind {
+            EngineKind::Interpreter => return Ok(Engine::Interpreter),
+            EngineKind::Trap(options) => Options { sensitive: Sensitive::Trap, ..options },
+            EngineKind::Translator(options) => options,
+        };
+        Ok(Engine::Translator(Box::new(Translator::new(options)?)))
     }
 
     /// Its name, as users give it.
     pub fn name(&self) -> &'static str {
         match self {
             Engine::Interpreter => INTERPRETER,
+            Engine::Translator(engine) if engine.options().sensitive == Sensitive::Trap => TRAP,
             Engine::Translator(_) => TRANSLATOR,
         }
     }

@@ -1,8 +1,8 @@
 //! The arguments, and the text of `--help`.
 
+use super::engine::EngineArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use idem86::machine::cmos::BootDevice;
-use idem86::machine::engine::{EngineKind, Options};
 use idem86::machine::image::ImageOptions;
 use idem86::machine::script::Step;
 use std::path::PathBuf;
@@ -182,9 +182,9 @@ pub struct Run {
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,
 
-    /// What executes guest instructions; without this option the fastest that the host can run
-    #[arg(long, value_name = "ENGINE", help_heading = "Machine")]
-    pub engine: Option<EngineArg>,
+    /// What executes guest instructions.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 
     /// What guest time follows
     #[arg(long, value_name = "CLOCK", default_value = "host", help_heading = "Machine")]
@@ -308,26 +308,6 @@ impl FromStr for Drive {
         }
         options.path = path.into();
         Ok(Drive(options))
-    }
-}
-
-/// `--engine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineArg {
-    /// Decoded instructions, one by one; on every host
-    Interpreter,
-    /// Binary translation; on x86-64 hosts
-    Translator,
-}
-
-impl EngineArg {
-    /// The engine that `--engine` asks for, or the fastest.
-    pub fn kind(asked: Option<EngineArg>) -> EngineKind {
-        match asked {
-            Some(EngineArg::Interpreter) => EngineKind::Interpreter,
-            Some(EngineArg::Translator) => EngineKind::Translator(Options::default()),
-            None => EngineKind::fastest(),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `idem86 run --flat`: a flat image on a bare processor.
 
-use super::args::{EngineArg, Run};
+use super::args::Run;
 use super::{EXIT_TIMEOUT, Failure, debug_exit_code};
 use idem86::machine::engine::Engine;
 use idem86::machine::flat::{FlatEnd, FlatError, FlatMachine};
@@ -18,7 +18,7 @@ pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
     let mut machine =
         FlatMachine::new(&image, args.memory as usize, args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT))
             .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
-    let engine = Engine::new(EngineArg::kind(args.engine)).map_err(|e| Failure::Usage(e.to_string()))?;
+    let engine = Engine::new(args.engine.kind()?).map_err(|e| Failure::Usage(e.to_string()))?;
     machine.set_engine(engine);
     let timeout = args.timeout.map(Duration::from_secs_f64);
     match machine.run(timeout, &mut io::stdout()) {

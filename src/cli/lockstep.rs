@@ -1,6 +1,6 @@
 //! `idem86 run --lockstep`: the engine beside the interpreter, until they differ.
 
-use super::args::{EngineArg, Run};
+use super::args::Run;
 use super::{Failure, run};
 use idem86::devices::time::{GuestDuration, GuestTime};
 use idem86::machine::lockstep::{Ended, Grain, Lockstep, LockstepError};
@@ -10,8 +10,8 @@ use idem86::machine::script::Script;
 /// Runs both machines for at most `seconds` of guest time and gives the exit code.
 pub fn run(args: &Run, seconds: f64) -> Result<u8, Failure> {
     let until = GuestTime::ZERO + GuestDuration::from_nanos((seconds * 1e9) as u64);
-    let mut lockstep = Lockstep::new(EngineArg::kind(args.engine), Grain::default(), |engine| {
-        let machine = run::builder(args).engine(engine).build();
+    let mut lockstep = Lockstep::new(args.engine.kind()?, Grain::default(), |engine| {
+        let machine = run::builder(args)?.engine(engine).build();
         let machine = machine.map_err(|e| Failure::Usage(e.to_string()))?;
         Ok((machine, Script::new(args.steps.clone())))
     });

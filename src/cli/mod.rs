@@ -4,6 +4,7 @@ mod args;
 mod classify;
 mod compare;
 mod demo;
+mod engine;
 mod flat;
 mod lockstep;
 mod output;

@@ -1,6 +1,6 @@
 //! `idem86 run`: a PC, from arguments to exit code.
 
-use super::args::{ClockArg, Display, Drive, EngineArg, Output, Run};
+use super::args::{ClockArg, Display, Drive, Output, Run};
 use super::output::Sink;
 use super::terminal::{self, Terminal};
 use super::{EXIT_TIMEOUT, Failure};
@@ -257,8 +257,8 @@ impl<'a> Session<'a> {
 }
 
 /// The machine that the arguments describe.
-pub fn builder(args: &Run) -> Builder {
-    let mut builder = Machine::builder().memory(args.memory).engine(EngineArg::kind(args.engine));
+pub fn builder(args: &Run) -> Result<Builder, Failure> {
+    let mut builder = Machine::builder().memory(args.memory).engine(args.engine.kind()?);
     if let Some(path) = args.bios.as_ref().filter(|path| *path != Path::new("builtin")) {
         builder = builder.firmware(path);
     }
@@ -304,5 +304,5 @@ pub fn builder(args: &Run) -> Builder {
     if let Some(path) = &args.initrd {
         builder = builder.initrd(path);
     }
-    builder.append(&args.append)
+    Ok(builder.append(&args.append))
 }

@@ -9,7 +9,7 @@ use crate::host::arena::CodeArena;
 use crate::host::take_faults;
 use crate::key::ModeKey;
 use crate::lower::{Frame, Link, Lowered, Site, UNIT_SHIFT, lower};
-use crate::options::UNIT_MAX;
+use crate::options::{Options, Sensitive, UNIT_MAX};
 use crate::space::Space;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
@@ -104,6 +104,8 @@ pub struct Cache {
     pub counters: CacheCounters,
     /// Exceptions of the host come back.
     traps: bool,
+    /// What becomes of sensitive instructions.
+    sensitive: Sensitive,
     /// Instructions in a unit, at most.
     unit_max: usize,
     /// The units, by number; dead ones stay until their region is emptied.
@@ -126,8 +128,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache with an arena of about `size` bytes, for units of at most `unit` instructions.
-    pub fn new(size: usize, unit: usize) -> io::Result<Self> {
+    /// An empty cache, as large and for such units as `options` say.
+    pub fn new(options: &Options) -> io::Result<Self> {
+        let size = options.arena;
         let mut arena = CodeArena::new(size.clamp(ARENA_MIN, ARENA_MAX).next_multiple_of(REGIONS * 4096))?;
         let (code, stubs) = stubs::assemble();
         arena.write(0, &code);
@@ -136,7 +139,8 @@ impl Cache {
             stubs,
             counters: CacheCounters::default(),
             traps: take_faults().is_ok(),
-            unit_max: unit.clamp(1, UNIT_MAX),
+            sensitive: options.sensitive,
+            unit_max: options.unit.clamp(1, UNIT_MAX),
             units: Vec::new(),
             spaces: Vec::new(),
             free: Vec::new(),
@@ -188,7 +192,16 @@ impl Cache {
         self.make_room();
         let id = self.free.pop().unwrap_or(self.units.len() as u32);
         let at = self.cursor as u32;
-        let frame = Frame { unit: id, at, eip, key, stubs: self.stubs, traps: self.traps, avoids_window };
+        let frame = Frame {
+            unit: id,
+            at,
+            eip,
+            key,
+            stubs: self.stubs,
+            traps: self.traps,
+            sensitive: self.sensitive,
+            avoids_window,
+        };
         // Nearly always the first: what becomes too long is made shorter.
         let sizes =
             std::iter::successors(Some(self.unit_max), |most| Some(most / 2).filter(|most| *most > 0));
@@ -397,7 +410,8 @@ mod tests {
     /// Looking up takes memory on Windows.
     #[test]
     fn looking_up_eips_everywhere_takes_a_bounded_amount_of_memory() {
-        let mut cache = Cache::new(0, 1).expect("executable memory");
+        let mut cache =
+            Cache::new(&Options { arena: 0, unit: 1, ..Options::default() }).expect("executable memory");
         let space = cache.space_of(ModeKey::default()).expect("address space");
         let mut most = 0;
         for eip in (0..8192).map(|n| n << 19) {

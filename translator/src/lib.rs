@@ -40,6 +40,6 @@ mod watched;
 mod window;
 
 pub use host::ram::{Base, Ram};
-pub use options::{Options, Windows};
+pub use options::{Options, Sensitive, Windows};
 pub use translator::{Counters, Translator, Unsupported};
 pub use watched::Watched;

@@ -16,6 +16,23 @@ pub struct Options {
     pub unit: usize,
     /// When memory is accessed through windows.
     pub windows: Windows,
+    /// What becomes of sensitive instructions.
+    pub sensitive: Sensitive,
+}
+
+/// What becomes of sensitive instructions: those that read or write what the monitor owns. Where they are emulated, it
+/// is by the interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitive {
+    /// Each is a trap of the host: privileged ones are left to raise #GP, for the others a breakpoint stands. So is each
+    /// access that a window does not allow, however often it happens: trap-and-emulate.
+    Trap,
+    /// Each is a callout.
+    Callout,
+    /// Translated where that is possible, else a callout.
+    InCache,
+    /// The same, and translated anew where memory accesses fault too often; windows that fault too often are closed.
+    Adaptive,
 }
 
 /// When a view of memory gets a window, where the host has such.
@@ -29,8 +46,23 @@ pub enum Windows {
     AtOnce,
 }
 
+impl Options {
+    /// Trap-and-emulate: shadow page tables are the host's own, and everything that the monitor must see is a trap.
+    pub const TRAP: Options =
+        Options { windows: Windows::AtOnce, sensitive: Sensitive::Trap, ..Options::ADAPTIVE };
+
+    const ADAPTIVE: Options = Options {
+        threshold: 2,
+        chaining: true,
+        arena: 32 << 20,
+        unit: UNIT_MAX,
+        windows: Windows::WhenHot,
+        sensitive: Sensitive::Adaptive,
+    };
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Options { threshold: 2, chaining: true, arena: 32 << 20, unit: UNIT_MAX, windows: Windows::WhenHot }
+        Options::ADAPTIVE
     }
 }

@@ -14,6 +14,7 @@ use crate::window::{Run, WindowView};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::DirectPage;
+use idem86_cpu::event::exception::vector;
 use idem86_cpu::mmu::tlb::Change;
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
@@ -185,14 +186,13 @@ impl<'a> Session<'a, '_> {
             self.counters.slow += 1;
             return;
         }
-        self.counters.faults += 1;
+        let user = usize::from(self.key.user);
         let mut shown = false;
-        if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page
-            && let Some(window) = self.views.windows[usize::from(self.key.user)].as_mut().filter(|w| w.open)
-        {
-            shown = window.show(Run { page: linear >> 12, pages: 1, ram, writable: write, global });
+        if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page {
+            let run = Run { page: linear >> 12, pages: 1, ram, writable: write, global };
+            shown = self.views.show(user, run);
         }
-        if self.views.charge(usize::from(self.key.user), self.cpu.work()) {
+        if self.views.charge(user, self.cpu.work()) {
             self.closed = true;
             return;
         }
@@ -207,6 +207,9 @@ impl<'a> Session<'a, '_> {
 impl Callouts for Session<'_, '_> {
     fn callout(&mut self, context: &mut Context, number: u32) -> Option<u64> {
         let fault = number == FAULT_SITE;
+        if fault {
+            self.counters.traps.count(context.fault.vector);
+        }
         let Some((id, unit, site)) = self.site(context, number) else {
             panic!("translated code asks for nothing that is known: {number:#x}, {:x?}", context.fault);
         };
@@ -245,6 +248,8 @@ impl Callouts for Session<'_, '_> {
         }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
+            // What faulted otherwise has done so because the guest does, or to be emulated.
+            _ if fault && context.fault.vector != u64::from(vector::PF) => {}
             SiteKind::Plain | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
                 self.counters.callouts += 1;
             }

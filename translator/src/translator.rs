@@ -5,13 +5,14 @@ pub use crate::counters::Counters;
 use crate::extended::{Last, Uses};
 use crate::host::context::{Context, Exit, enter};
 use crate::host::ram::Ram;
+use crate::host::{ready_thread, take_faults};
 use crate::key::ModeKey;
-use crate::options::{Options, Windows};
+use crate::options::{Options, Sensitive, Windows};
 use crate::session::{Session, follow, prepare, store, store_segments};
 use crate::shadow::Shadow;
 use crate::views::{STABLE, Views};
 use crate::watched::Watched;
-use crate::window::{WindowView, runs};
+use crate::window::{self, WindowView, runs};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::Engine;
@@ -26,6 +27,9 @@ pub enum Unsupported {
     /// An instruction is missing.
     #[error("translation needs a processor with BMI2 (PEXT, SHRX)")]
     Processor,
+    /// Traps do not come back, or memory cannot be mapped where the guest has it.
+    #[error("trap-and-emulate needs signals, and memory that is mapped at addresses of its choice: {0}")]
+    Traps(#[source] io::Error),
     /// The operating system refuses memory.
     #[error("translation needs executable memory and large address space: {0}")]
     Memory(#[from] io::Error),
@@ -61,13 +65,19 @@ impl Translator {
         if !std::arch::is_x86_feature_detected!("bmi2") {
             return Err(Unsupported::Processor);
         }
+        if options.sensitive == Sensitive::Trap {
+            take_faults().map_err(Unsupported::Traps)?;
+            if options.windows == Windows::AtOnce {
+                window::available().map_err(Unsupported::Traps)?;
+            }
+        }
         Ok(Translator {
             options,
             context: Box::default(),
-            cache: Cache::new(options.arena, options.unit)?,
+            cache: Cache::new(&options)?,
             shadow: Shadow::new()?,
             heat: vec![0; HEAT].into_boxed_slice(),
-            views: Views::default(),
+            views: Views::new(&options),
             attached: None,
             ram: (0, 0),
             counters: Counters::default(),
@@ -78,7 +88,12 @@ impl Translator {
     /// Tells what the RAM is that will be lent, so that windows to it can be made.
     pub fn attach(&mut self, ram: &Ram) {
         self.attached = ram.object().map(|object| (ram.as_ptr() as usize, ram.len(), object));
-        self.views = Views::default();
+        self.views = Views::new(&self.options);
+    }
+
+    /// Its settings.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// What it did so far.
@@ -167,7 +182,10 @@ impl Translator {
                     }
                 }
             };
-        Some(ModeKey { window, ..key })
+        // Trap-and-emulate has no other way to memory.
+        let Options { sensitive, windows, .. } = self.options;
+        let must = sensitive == Sensitive::Trap && windows == Windows::AtOnce;
+        (window || !must).then_some(ModeKey { window, ..key })
     }
 
     /// Opens the window of a view and shows what its tables know.
@@ -221,6 +239,9 @@ impl Engine for Translator {
 impl Translator {
     /// [`Engine::run`], but that x87, MMX and SSE state may be live at the end.
     fn stay(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool {
+        if self.options.sensitive == Sensitive::Trap {
+            ready_thread();
+        }
         let lent = (biu.ram.as_ptr() as usize, biu.ram.len());
         if self.ram != lent {
             self.ram = lent;

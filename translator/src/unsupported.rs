@@ -55,6 +55,11 @@ impl Translator {
         match *self {}
     }
 
+    /// Its settings.
+    pub fn options(&self) -> &Options {
+        match *self {}
+    }
+
     /// What it did so far.
     pub fn counters(&self) -> Counters {
         match *self {}

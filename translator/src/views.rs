@@ -1,7 +1,8 @@
 //! The two privilege views of memory: which of them has a window, and whether that is worth its faults.
 
 use crate::key::ModeKey;
-use crate::window::WindowView;
+use crate::options::{Options, Sensitive, Windows};
+use crate::window::{Run, WindowView};
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::mmu::tlb::Change;
@@ -26,6 +27,10 @@ const FAULTS_KEPT: usize = 1 << 16;
 /// Windows, and what was learnt of them.
 #[derive(Debug, Default)]
 pub struct Views {
+    /// A window that lost its translations stays open, and is filled again by its faults.
+    stays_open: bool,
+    /// Windows, and instructions in them, that fault too often do without.
+    adapts: bool,
     /// Supervisor and user.
     pub windows: [Option<WindowView>; 2],
     /// The work at which each view last lost its translations.
@@ -41,6 +46,15 @@ pub struct Views {
 }
 
 impl Views {
+    /// No windows yet, to be kept as `options` say.
+    pub fn new(options: &Options) -> Self {
+        Views {
+            stays_open: options.windows == Windows::AtOnce,
+            adapts: options.sensitive == Sensitive::Adaptive,
+            ..Views::default()
+        }
+    }
+
     /// The mode of `cpu`, with a window if its view has one.
     pub fn mode(&self, cpu: &Cpu) -> Option<ModeKey> {
         let key = ModeKey::of(cpu)?;
@@ -61,12 +75,12 @@ impl Views {
             let done = match change {
                 Change::All => {
                     self.stable_since[user] = now;
-                    window.close()
+                    window.empty(self.stays_open)
                 }
                 // Of a user's pages few are global.
                 Change::Local if user == 1 => {
                     self.stable_since[user] = now;
-                    window.close()
+                    window.empty(self.stays_open)
                 }
                 Change::Local => window.hide_local(),
                 Change::Page(linear) => window.hide(linear as u32),
@@ -80,8 +94,18 @@ impl Views {
         lost
     }
 
+    /// Shows a page in the window of a view. Gives whether it is open, and the host did as it must.
+    pub fn show(&mut self, user: usize, run: Run) -> bool {
+        let Some(window) = self.windows[user].as_mut().filter(|w| w.open) else { return false };
+        // What cannot grow any longer begins anew if it is to stay.
+        window.show(run) || self.stays_open && window.empty(true) && window.show(run)
+    }
+
     /// The window of a view faulted at `now`: closes it if that happens too often. Gives whether it did.
     pub fn charge(&mut self, user: usize, now: Work) -> bool {
+        if !self.adapts {
+            return false;
+        }
         let (since, faults) = &mut self.cost[user];
         *faults += 1;
         let worth = *faults <= FAULTS_FREE || *faults * FAULT_WORTH <= now.wrapping_sub(*since);
@@ -90,7 +114,7 @@ impl Views {
         }
         self.impatience[user] = (self.impatience[user] + 1).min(IMPATIENCE_MAX);
         self.stable_since[user] = now;
-        if !self.windows[user].as_mut().is_none_or(WindowView::close) {
+        if !self.windows[user].as_mut().is_none_or(|window| window.empty(false)) {
             self.windows[user] = None;
         }
         true
@@ -98,6 +122,9 @@ impl Views {
 
     /// The instruction at offset `ram` faulted at `now`. Gives whether it shall not use the window any longer.
     pub fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
+        if !self.adapts {
+            return false;
+        }
         if self.faults.len() >= FAULTS_KEPT {
             self.faults.clear();
         }

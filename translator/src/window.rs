@@ -5,7 +5,7 @@
 //! one only after it has run for a while without losing its translations. What is not shown faults; the fault takes
 //! the slow path, which shows the page.
 
-use crate::host::{Window, take_faults};
+use crate::host::{Window, shared_memory, take_faults};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -118,9 +118,9 @@ impl WindowView {
         local.into_iter().all(|page| self.hide(page << 12))
     }
 
-    /// Hides everything and closes the window. `false` if the host refuses.
-    pub fn close(&mut self) -> bool {
-        self.open = false;
+    /// Hides everything; the window is open afterwards if `open` says so. `false` if the host refuses.
+    pub fn empty(&mut self, open: bool) -> bool {
+        self.open = open;
         if self.shown.is_empty() {
             return true;
         }
@@ -128,6 +128,13 @@ impl WindowView {
         self.by_ram.clear();
         self.window.hide(0, SIZE).is_ok()
     }
+}
+
+/// Whether the host has what a window takes.
+pub fn available() -> io::Result<()> {
+    let object = shared_memory(c"idem86-probe", 0x1000)?;
+    let mut window = WindowView::new(Arc::new(object))?;
+    window.window.show(at(0), 0x1000, 0, true)
 }
 
 fn at(page: u32) -> usize {

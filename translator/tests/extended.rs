@@ -22,7 +22,7 @@ use idem86_cpu::softfloat::F80;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{AccessRights, Segment, TableRegister};
-use idem86_translator::{Options, Ram, Translator, Windows};
+use idem86_translator::{Options, Ram, Sensitive, Translator, Windows};
 use rng::Rng;
 use std::cell::Cell;
 
@@ -322,8 +322,14 @@ fn every_instruction_can_be_generated() {
 }
 
 /// Translation at first sight, through shadow tables.
-const TABLES: Options =
-    Options { threshold: 0, chaining: true, arena: 1 << 20, unit: 32, windows: Windows::Never };
+const TABLES: Options = Options {
+    threshold: 0,
+    chaining: true,
+    arena: 1 << 20,
+    unit: 32,
+    windows: Windows::Never,
+    sensitive: Sensitive::Adaptive,
+};
 
 #[test]
 fn random_programs_end_as_on_the_interpreter() {

@@ -73,6 +73,8 @@ pub struct Fault {
     pub rip: u64,
     /// The address that it accessed, for memory faults.
     pub address: u64,
+    /// The host's exception.
+    pub vector: u64,
 }
 
 /// In the place of a site: the callout is for [`Context::fault`].

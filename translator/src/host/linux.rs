@@ -3,17 +3,18 @@
 pub use super::zeros::Zeros;
 
 use super::context::{Context, Fault};
+use super::signals::{take_signals, unblock_signals};
+use idem86_cpu::event::exception::vector;
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Anonymous memory of `size` bytes that can be mapped several times.
 pub fn shared_memory(name: &CStr, size: u64) -> io::Result<File> {
@@ -165,12 +166,6 @@ impl Drop for Window {
     }
 }
 
-/// Signals that an instruction can raise.
-const SIGNALS: [c_int; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE];
-
-/// Handlers that were installed before ours.
-static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
-
 /// Where code of this thread may fault, and what takes the fault.
 #[derive(Clone, Copy)]
 pub struct FaultGuard {
@@ -202,59 +197,48 @@ pub fn guarded<T>(guard: FaultGuard, run: impl FnOnce() -> T) -> T {
     run()
 }
 
-/// Installs the handlers, once in a process.
+/// Installs the handler, once in a process.
 pub fn take_faults() -> io::Result<()> {
-    let previous = PREVIOUS.get();
-    if previous.is_some() {
-        return Ok(());
-    }
-    let mut old = [MaybeUninit::<libc::sigaction>::uninit(); SIGNALS.len()];
-    // SAFETY: all zero is a valid value.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as *const () as usize;
-    // On the alternate stack if the thread has one; not masked, so that a fault in the handler is seen.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-    for (signal, old) in SIGNALS.iter().zip(&mut old) {
-        // SAFETY: a valid action and a place for the old one.
-        if unsafe { libc::sigaction(*signal, &raw const action, old.as_mut_ptr()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    // SAFETY: the calls have filled all.
-    let old = old.map(|old| unsafe { old.assume_init() });
-    // Another thread may have been faster; then its record holds, and ours names its handler.
-    let _ = PREVIOUS.set(old);
-    Ok(())
+    take_signals()
 }
 
-/// Sends a fault of translated code to its landing, and every other one to who was there before.
-extern "C" fn handler(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes both for a handler with SA_SIGINFO.
-    let (ucontext, address) = unsafe { (&mut *context.cast::<ucontext_t>(), (*info).si_addr() as u64) };
-    let rip = ucontext.uc_mcontext.gregs[libc::REG_RIP as usize] as u64;
-    if let Some(guard) = GUARD.get()
-        && rip.wrapping_sub(guard.start) < guard.size
-    {
-        // SAFETY: `enter` set the guard to the context of the code that runs, which nothing else uses meanwhile.
-        unsafe { (*guard.context).fault = Fault { rip: rip - guard.start, address } };
-        ucontext.uc_mcontext.gregs[libc::REG_RIP as usize] = guard.landing as i64;
+/// Makes the calling thread one whose traps all come back, once in its life: the signals are not blocked, and I/O
+/// ports that it inherited are given up, so that IN, OUT, CLI and STI raise #GP.
+pub fn ready_thread() {
+    thread_local!(static READY: Cell<bool> = const { Cell::new(false) });
+    if READY.replace(true) {
         return;
     }
-    let previous = PREVIOUS.get().and_then(|p| SIGNALS.iter().position(|s| *s == signal).map(|n| &p[n]));
-    let action = previous.map_or(libc::SIG_DFL, |p| p.sa_sigaction);
-    if action == libc::SIG_DFL || action == libc::SIG_IGN || action == handler as *const () as usize {
-        // SAFETY: the default action is restored; the instruction faults again and ends the process as it would have.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-        return;
-    }
-    // SAFETY: it was installed as a handler of this signal, in the form that its flags tell.
+    unblock_signals().expect("a mask of known signals");
+    // Kernels that know neither have no ports to give, and taking away is always allowed.
+    // SAFETY: both change what the thread's own instructions may do, and only lessen it.
     unsafe {
-        if previous.is_some_and(|p| p.sa_flags & libc::SA_SIGINFO != 0) {
-            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(action);
-            handler(signal, info, context);
-        } else {
-            let handler: extern "C" fn(c_int) = std::mem::transmute(action);
-            handler(signal);
-        }
+        libc::ioperm(0, 1 << 16, 0);
+        libc::iopl(0);
     }
+}
+
+/// Sends a trap of translated code to its landing, and gives whether it was one. No allocation, no lock, no panic.
+///
+/// # Safety
+///
+/// Both are what the kernel passed to a signal handler that has not returned yet, and FS is the thread's own.
+pub unsafe fn claim_translated(info: &siginfo_t, user: &mut ucontext_t) -> bool {
+    let registers = &mut user.uc_mcontext.gregs;
+    let vector = registers[libc::REG_TRAPNO as usize] as u64;
+    let rip = registers[libc::REG_RIP as usize] as u64;
+    // A breakpoint is passed when it traps. What another process sent is no trap.
+    let rip = if vector == u64::from(vector::BP) { rip.wrapping_sub(1) } else { rip };
+    let Some(guard) = GUARD.get().filter(|guard| rip.wrapping_sub(guard.start) < guard.size) else {
+        return false;
+    };
+    if info.si_code <= 0 {
+        return false;
+    }
+    // SAFETY: the record is of a signal that the kernel raised for an instruction.
+    let address = unsafe { info.si_addr() } as u64;
+    // SAFETY: `enter` set the guard to the context of the code that runs, which nothing else uses meanwhile.
+    unsafe { (*guard.context).fault = Fault { rip: rip - guard.start, address, vector } };
+    registers[libc::REG_RIP as usize] = guard.landing as i64;
+    true
 }

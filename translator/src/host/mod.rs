@@ -21,11 +21,13 @@ pub mod sparse;
 #[cfg_attr(not(any(target_os = "linux", windows)), path = "other.rs")]
 #[cfg(target_arch = "x86_64")]
 mod os;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod signals;
 #[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
 mod tables_only;
 #[cfg(all(target_arch = "x86_64", not(windows)))]
 mod zeros;
 #[cfg(target_arch = "x86_64")]
-use os::{DualMapping, FaultGuard, Zeros, data_ranges, guarded, map_privately, shared_memory};
+use os::{DualMapping, FaultGuard, Zeros, data_ranges, guarded, map_privately};
 #[cfg(target_arch = "x86_64")]
-pub use os::{Window, take_faults};
+pub use os::{Window, ready_thread, shared_memory, take_faults};

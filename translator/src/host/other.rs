@@ -1,7 +1,7 @@
 //! Hosts that are not known to this program: they give no executable memory, so nothing is translated.
 
 pub use super::tables_only::{
-    FaultGuard, Window, data_ranges, guarded, map_privately, shared_memory, take_faults,
+    FaultGuard, Window, data_ranges, guarded, map_privately, ready_thread, shared_memory, take_faults,
 };
 pub use super::zeros::Zeros;
 use std::convert::Infallible;

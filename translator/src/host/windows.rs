@@ -4,7 +4,7 @@
 //! violation of its first use, by compiled or by translated code, commits a piece of it and is forgotten.
 
 pub use super::tables_only::{
-    FaultGuard, Window, data_ranges, guarded, map_privately, shared_memory, take_faults,
+    FaultGuard, Window, data_ranges, guarded, map_privately, ready_thread, shared_memory, take_faults,
 };
 use std::collections::BTreeMap;
 use std::ffi::c_void;

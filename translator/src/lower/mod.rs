@@ -3,7 +3,7 @@
 //! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
 //! tables ([`memory`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]); branches are
 //! linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout: the
-//! interpreter executes the one instruction.
+//! interpreter executes the one instruction. A trap of the host can stand in a callout's place ([`trap`]).
 
 mod branch;
 mod extended;
@@ -13,12 +13,14 @@ mod memory;
 mod segment;
 mod stack;
 mod string;
+mod trap;
 
 use crate::discover::GuestInsn;
 use crate::emit::abi;
 use crate::emit::stubs::Stubs;
 use crate::extended::{Last, Uses};
 use crate::key::ModeKey;
+use crate::options::Sensitive;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 use extended::Aligned;
@@ -107,6 +109,8 @@ pub struct Frame<'a> {
     pub stubs: Stubs,
     /// Exceptions of the host that are the guest's too come back.
     pub traps: bool,
+    /// What becomes of sensitive instructions.
+    pub sensitive: Sensitive,
     /// Whether the instruction at this offset has faulted too often in a window.
     pub avoids_window: &'a dyn Fn(u32) -> bool,
 }
@@ -280,7 +284,8 @@ impl Lower<'_> {
             self.pending.clear();
             return open;
         }
-        let lowered = self.stack(n, &i)
+        let lowered = self.monitored(n, &i)
+            || self.stack(n, &i)
             || self.ident(n, &i)
             || self.string(n, &i)
             || self.flag_control(n, &i)
@@ -288,8 +293,6 @@ impl Lower<'_> {
             || self.extended_state(n, &i);
         if !lowered {
             self.callout(n);
-            self.live = self.live.without(self.uses);
-            self.note_last(n, &i);
         }
         for site in std::mem::take(&mut self.pending) {
             self.resume_here(site);
@@ -302,7 +305,15 @@ impl Lower<'_> {
         let site = self.new_site(n, SiteKind::Plain);
         dynasm!(self.asm; .arch x64; mov r9d, site as i32);
         self.jump_to_stub(self.frame.stubs.callout);
+        self.resume_emulated(n, site);
+    }
+
+    /// What follows is executed after the callout of `site` for the whole of instruction `n`.
+    fn resume_emulated(&mut self, n: usize, site: u32) {
         self.resume_here(site);
+        self.live = self.live.without(self.uses);
+        let guest = self.guest;
+        self.note_last(n, &guest[n].instruction);
     }
 
     /// A site of instruction `n`, to be completed by [`Lower::resume_here`].

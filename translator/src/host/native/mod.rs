@@ -29,6 +29,8 @@ mod unsupported;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use linux::NativeProcessor;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(super) use linux::claim_native;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use unsupported::NativeProcessor;
 

@@ -375,13 +375,13 @@ fn check(world: World) {
         work += subject.cpu.work();
         if let Some(c) = subject.engine.counters() {
             let of_one =
-                [c.cache.units, c.cache.invalidated, c.entries, c.slow, c.fills, c.faults, c.changes];
+                [c.cache.units, c.cache.invalidated, c.entries, c.slow, c.fills, c.traps.all(), c.changes];
             total.iter_mut().zip(of_one).for_each(|(sum, n)| *sum += n);
         }
     }
-    let [units, invalidated, entries, slow, fills, faults, changes] = total;
+    let [units, invalidated, entries, slow, fills, traps, changes] = total;
     println!(
-        "{world:?}: {work} units of work, {units} units translated, {invalidated} invalidated, {entries} entries, {slow} slow accesses, {fills} fills, {faults} faults in windows, {changes} changes; {broken} programs broke their page table"
+        "{world:?}: {work} units of work, {units} units translated, {invalidated} invalidated, {entries} entries, {slow} slow accesses, {fills} fills, {traps} traps, {changes} changes; {broken} programs broke their page table"
     );
     // A few may happen to do little.
     assert!(

@@ -12,3 +12,4 @@ mod signal;
 mod tests;
 
 pub use processor::NativeProcessor;
+pub use signal::claim_native;

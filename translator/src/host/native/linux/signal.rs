@@ -1,14 +1,11 @@
-//! The exceptions of guest code arrive as signals: their handler, and what a thread must set up to take them.
+//! The exceptions of guest code arrive as signals: what becomes of them, and what a thread must set up to take them.
 
 use super::enter::{ARCH_GET_GS, Context, Trap, enter};
-use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use crate::host::signals::{SIGNALS, take_signals};
+use libc::{c_int, siginfo_t, ucontext_t};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
 use std::{io, mem};
-
-/// The signals that an instruction can raise.
-const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 
 /// Selectors of 64-bit user code and of data in Linux's GDT (`asm/segment.h`).
 pub const USER_CS: u16 = 0x33;
@@ -19,9 +16,6 @@ const DEBUG: u8 = 1;
 
 /// `si_code` of a single-step trap; others of `SIGTRAP` come from breakpoints.
 const TRAP_TRACE: c_int = 2;
-
-/// Handlers that were installed before ours.
-static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
 const STACK_BYTES: usize = 64 << 10;
 const MAGIC: [u64; 2] = [0x6964_656D_3836_2E6E, 0xB5A1_2F60_93D7_4C8E];
@@ -46,7 +40,7 @@ unsafe impl Send for Crossing {}
 impl Crossing {
     /// Installs the signal handlers, once in a process.
     pub fn new() -> io::Result<Self> {
-        install()?;
+        take_signals()?;
         let stack = Box::new(SignalStack { magic: MAGIC, context: Context::new(), stack: [0; STACK_BYTES] });
         Ok(Self { stack: NonNull::from(Box::leak(stack)) })
     }
@@ -147,48 +141,22 @@ impl Drop for AlternateStack {
     }
 }
 
-fn install() -> io::Result<()> {
-    let mut result = Ok(());
-    PREVIOUS.get_or_init(|| {
-        // SAFETY: an all-zero `sigaction` is a valid value (SIG_DFL).
-        let mut previous: [libc::sigaction; SIGNALS.len()] = unsafe { mem::zeroed() };
-        for (signal, old) in SIGNALS.into_iter().zip(&mut previous) {
-            // SAFETY: the handler is async-signal-safe and passes on what is not ours.
-            let done = unsafe {
-                let mut new: libc::sigaction = mem::zeroed();
-                new.sa_sigaction = handler as *const () as usize;
-                new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-                libc::sigfillset(&mut new.sa_mask);
-                check(libc::sigaction(signal, &new, old))
-            };
-            if done.is_err() {
-                result = done;
-            }
-        }
-        previous
-    });
-    result
-}
-
-/// Takes all of [`SIGNALS`]. No allocation, no lock, no thread-local storage, no panic.
-extern "C" fn handler(signal: c_int, info: *mut siginfo_t, user: *mut c_void) {
-    // SAFETY: SA_SIGINFO hands both over, valid and exclusive until we return. `uc_stack` describes the
-    // thread's alternate stack, whose first bytes are readable if it has one.
-    let ours = unsafe {
-        let info = &*info;
-        let user = &mut *user.cast::<ucontext_t>();
-        let stack: *mut SignalStack = user.uc_stack.ss_sp.cast();
-        let large_enough = user.uc_stack.ss_size == size_of::<SignalStack>();
-        let ours = large_enough && stack.is_aligned() && (*stack).magic == MAGIC;
-        // The context is in use by the interrupted assembly only, which holds no Rust reference.
-        if ours {
-            guest_trap(info, user, &mut (*stack).context);
-        }
-        ours
-    };
-    if !ours {
-        pass_on(signal, info, user);
+/// Handles a signal if the thread is in [`enter`], and gives whether it is. No allocation, no lock, no thread-local
+/// storage, no panic.
+///
+/// # Safety
+///
+/// Both are what the kernel passed to a signal handler that has not returned yet.
+pub unsafe fn claim_native(info: &siginfo_t, user: &mut ucontext_t) -> bool {
+    let stack: *mut SignalStack = user.uc_stack.ss_sp.cast();
+    let large_enough = user.uc_stack.ss_size == size_of::<SignalStack>();
+    // SAFETY: `uc_stack` describes the thread's alternate stack, whose first bytes are readable if it has one.
+    let ours = large_enough && stack.is_aligned() && unsafe { (*stack).magic } == MAGIC;
+    if ours {
+        // SAFETY: the context is in use by the interrupted assembly only, which holds no Rust reference.
+        guest_trap(info, user, unsafe { &mut (*stack).context });
     }
+    ours
 }
 
 /// Handles a signal of a thread that is between the first and the last instruction of [`enter`].
@@ -242,29 +210,4 @@ fn guest_trap(info: &siginfo_t, user: &mut ucontext_t, context: &mut Context) {
 /// The selectors of a signal frame with two of them replaced (`struct sigcontext`: CS, GS, FS, SS).
 const fn with_cs_and_ss(selectors: u64, cs: u16, ss: u16) -> i64 {
     (selectors & 0x0000_FFFF_FFFF_0000 | cs as u64 | (ss as u64) << 48) as i64
-}
-
-/// Does what would have happened without our handler.
-fn pass_on(signal: c_int, info: *mut siginfo_t, user: *mut c_void) {
-    let index = SIGNALS.iter().position(|&known| known == signal);
-    let previous = index.and_then(|index| PREVIOUS.get()?.get(index));
-    let action = previous.map_or(libc::SIG_DFL, |previous| previous.sa_sigaction);
-    if action == libc::SIG_DFL || action == libc::SIG_IGN {
-        // The instruction runs again and meets the default action; so does a signal that was sent.
-        // SAFETY: both calls are async-signal-safe.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            if (*info).si_code <= 0 {
-                libc::raise(signal);
-            }
-        }
-    } else if previous.is_some_and(|previous| previous.sa_flags & libc::SA_SIGINFO != 0) {
-        // SAFETY: whoever installed the handler gave it this type, as SA_SIGINFO says.
-        let action: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { mem::transmute(action) };
-        action(signal, info, user);
-    } else {
-        // SAFETY: as above, without SA_SIGINFO.
-        let action: extern "C" fn(c_int) = unsafe { mem::transmute(action) };
-        action(signal);
-    }
 }
