@@ -13,7 +13,8 @@ pub enum EngineKind {
     /// Decoded instructions, in safe Rust; runs on any host.
     Interpreter,
     /// Trap-and-emulate: translated code that leaves every sensitive instruction to a trap of the host, whatever the
-    /// options say of those; needs Linux on an x86-64 host.
+    /// options say of those; needs Linux on an x86-64 host. Memory that the host cannot map twice, a fork's, is
+    /// accessed as the translator does.
     Trap(Options),
     /// Binary translation; needs an x86-64 host.
     Translator(Options),

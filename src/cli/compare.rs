@@ -132,7 +132,7 @@ fn wanted(args: &mut Compare) -> Result<Wanted, Failure> {
     if !wanted.own && !run.steps.is_empty() {
         return Err(Failure::Usage("--do goes with an image".into()));
     }
-    if run.engine.is_some() {
+    if run.engine.given() {
         return Err(Failure::Usage("compare takes its engines from --engines".into()));
     }
     if !wanted.own && wanted.nanos.is_empty() && wanted.systems.is_empty() {

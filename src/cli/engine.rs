@@ -26,6 +26,12 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
+    /// Whether they say anything.
+    pub fn given(self) -> bool {
+        let EngineArgs { engine, policy, chaining, memory_tier } = self;
+        engine.is_some() || policy.is_some() || chaining.is_some() || memory_tier.is_some()
+    }
+
     /// The engine that the arguments ask for.
     pub fn kind(self) -> Result<EngineKind, Failure> {
         let mut kind = match self.engine {

@@ -182,10 +182,7 @@ impl Translator {
                     }
                 }
             };
-        // Trap-and-emulate has no other way to memory.
-        let Options { sensitive, windows, .. } = self.options;
-        let must = sensitive == Sensitive::Trap && windows == Windows::AtOnce;
-        (window || !must).then_some(ModeKey { window, ..key })
+        Some(ModeKey { window, ..key })
     }
 
     /// Opens the window of a view and shows what its tables know.
