@@ -145,7 +145,7 @@ fn wanted(args: &mut Compare) -> Result<Wanted, Failure> {
 fn own(args: &Compare) -> Result<Workload<'_>, Failure> {
     let run = &args.run;
     // What is wrong with the arguments is said before anything runs.
-    drop(run::builder(run).build().map_err(|e| Failure::Usage(e.to_string()))?);
+    drop(run::builder(run)?.build().map_err(|e| Failure::Usage(e.to_string()))?);
     let name = run.images.first().map(|drive| &drive.0.path).or(run.kernel.as_ref());
     let name =
         name.and_then(|path| path.file_name()).map_or("own".into(), |name| name.to_string_lossy().into());
@@ -155,7 +155,8 @@ fn own(args: &Compare) -> Result<Workload<'_>, Failure> {
         n => format!("{n} steps"),
     };
     let build = Box::new(move |engine| {
-        run::builder(run).engine(engine).build().map_err(|e| Lack::Wrong(e.to_string()))
+        let builder = run::builder(run).map_err(|e| Lack::Wrong(e.to_string()))?;
+        builder.engine(engine).build().map_err(|e| Lack::Wrong(e.to_string()))
     });
     let stages = vec![Stage { name, about, steps: run.steps.clone(), shown: true }];
     Ok(Workload { build, stages })

@@ -62,7 +62,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(args: &'a Run) -> Result<Self, Failure> {
         let usage = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
-        let mut machine = builder(args).build().map_err(|e| usage(&e))?;
+        let mut machine = builder(args)?.build().map_err(|e| usage(&e))?;
         if args.serial.len() > 4 {
             return Err(Failure::Usage(
                 "a PC has four serial ports, but --serial was given more often".into(),
