@@ -5,6 +5,7 @@ use crate::compare::table::{Row, Table, Unit};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::error::Error;
+use std::ops::Range;
 
 /// Colours of columns (Okabe and Ito's, which most eyes tell apart).
 const COLOURS: [RGBColor; 7] = [
@@ -40,12 +41,19 @@ pub fn html(tables: &[Table]) -> Result<String, Box<dyn Error + Send + Sync>> {
 /// A table and its plots.
 fn section(table: &Table) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut out = format!("<p>{}</p>\n", escaped(&table.host));
+    out += "<p class=\"key\">";
+    for (column, colour) in table.columns.iter().zip(COLOURS.iter().cycle()) {
+        let RGBColor(red, green, blue) = colour;
+        let name = escaped(&column.name);
+        out += &format!("<span style=\"color:rgb({red},{green},{blue})\">&#9679;</span> {name} ");
+    }
+    out += "</p>\n";
     for unit in [Unit::Nanoseconds, Unit::Seconds] {
         let rows: Vec<&Row> = table.rows.iter().filter(|row| row.unit == unit).collect();
         let drawn = |row: &&&Row| (0..table.columns.len()).any(|n| row.median(n).is_some());
         let seen: Vec<&Row> = rows.iter().filter(drawn).copied().collect();
         for rows in seen.chunks(ROWS) {
-            out += &plot(table, rows, unit)?;
+            out += &plot(table, rows, unit, range(&seen))?;
         }
         if !rows.is_empty() {
             out += &grid(table, &rows, unit);
@@ -56,20 +64,29 @@ fn section(table: &Table) -> Result<String, Box<dyn Error + Send + Sync>> {
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}\
     table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:right}\
-    td:first-child,th:first-child{text-align:left}.best{font-weight:bold}.about{color:#666;text-align:left}\
+    td:first-child,th:first-child{text-align:left;white-space:nowrap}.key{position:sticky;top:0;background:#fff}.best{font-weight:bold}.about{color:#666;text-align:left}\
     svg{max-width:100%;height:auto}pre{overflow-x:auto;font-size:13px}";
 
+/// What a cost that is too small to be seen is drawn as.
+const LEAST: f64 = 0.01;
+
+/// The figures of `rows`, from somewhat below the least to somewhat above the greatest.
+fn range(rows: &[&Row]) -> Range<f64> {
+    let samples = rows.iter().flat_map(|row| row.cells.iter().flatten().flatten());
+    let values = samples.flat_map(|sample| sample.values()).map(|value| value.max(LEAST));
+    let (least, most) = values.fold((f64::INFINITY, LEAST), |(least, most), v| (least.min(v), most.max(v)));
+    least / 1.6..most * 1.6
+}
+
 /// Dots on a logarithmic scale, one line for each row.
-fn plot(table: &Table, rows: &[&Row], unit: Unit) -> Result<String, Box<dyn Error + Send + Sync>> {
-    // A cost too small to be seen stands at the edge.
-    const LEAST: f64 = 0.01;
-    let values = |row: &&Row| -> Vec<f64> {
-        row.cells.iter().flatten().flatten().flat_map(|sample| sample.values().to_vec()).collect()
-    };
-    let all: Vec<f64> = rows.iter().flat_map(values).map(|v| v.max(LEAST)).collect();
-    let least = all.iter().copied().fold(f64::INFINITY, f64::min) / 1.6;
-    let most = all.iter().copied().fold(0.0, f64::max) * 1.6;
+fn plot(
+    table: &Table,
+    rows: &[&Row],
+    unit: Unit,
+    range: Range<f64>,
+) -> Result<String, Box<dyn Error + Send + Sync>> {
     let lines = rows.len() as f64;
+    let (least, most) = (range.start, range.end);
     let mut svg = String::new();
     {
         let height = 90 + 34 * rows.len() as u32;
@@ -80,11 +97,6 @@ fn plot(table: &Table, rows: &[&Row], unit: Unit) -> Result<String, Box<dyn Erro
             .x_label_area_size(40)
             .y_label_area_size(130)
             .build_cartesian_2d((least..most).log_scale(), 0.0..lines)?;
-        let label = |at: &f64| {
-            let row = (lines - at - 0.5).round();
-            let centred = (lines - at - 0.5 - row).abs() < 0.01;
-            rows.get(row as usize).filter(|_| centred && row >= 0.0).map_or("", |row| &row.name).to_string()
-        };
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -95,7 +107,6 @@ fn plot(table: &Table, rows: &[&Row], unit: Unit) -> Result<String, Box<dyn Erro
                 Unit::Seconds => "seconds",
             })
             .x_label_formatter(&|v| if *v < 1.0 { format!("{v}") } else { format!("{v:.0}") })
-            .y_label_formatter(&label)
             .draw()?;
         let line = |n: usize| lines - n as f64 - 0.5;
         for (n, row) in rows.iter().enumerate() {
@@ -121,17 +132,8 @@ fn plot(table: &Table, rows: &[&Row], unit: Unit) -> Result<String, Box<dyn Erro
             chart.draw_series(bars)?;
             let dots =
                 cells.iter().map(|(at, s)| Circle::new((s.median().max(LEAST), *at), 6, colour.filled()));
-            chart
-                .draw_series(dots)?
-                .label(&column.name)
-                .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
+            chart.draw_series(dots)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.9))
-            .border_style(RGBColor(200, 200, 200))
-            .draw()?;
         area.present()?;
     }
     Ok(svg)
