@@ -68,14 +68,14 @@ pub fn engine_names(engines: &[EngineKind]) -> Vec<String> {
 /// A column of the table.
 enum Contestant {
     /// An engine, which must prove that it does equal work.
-    Engine(EngineRunner),
+    Engine(Box<EngineRunner>),
     Other(Box<dyn Runner>),
 }
 
 impl Contestant {
     fn runner(&mut self) -> &mut dyn Runner {
         match self {
-            Contestant::Engine(engine) => engine,
+            Contestant::Engine(engine) => engine.as_mut(),
             Contestant::Other(other) => other.as_mut(),
         }
     }
@@ -98,7 +98,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Table {
         match Engine::new(*kind) {
             Ok(_) => {
                 let runner = EngineRunner::new(*kind, name.clone(), plan.limit);
-                add(&name, Kind::Engine, Contestant::Engine(runner));
+                add(&name, Kind::Engine, Contestant::Engine(Box::new(runner)));
             }
             Err(e) => notes.push(format!("{name}: left out, it cannot run on this host: {e}")),
         }

@@ -18,22 +18,31 @@ use std::process::Command;
 const LINUX_MEMORY: u64 = 128 << 20;
 const DOS_MEMORY: u64 = 16 << 20;
 
-/// Names and descriptions, with the workload of the Linux guest's program and its rounds.
-const LINUX: &[(&str, &str, Option<(&str, u32)>)] = &[
-    ("linux-boot", "Linux from power-on to init", None),
-    ("linux-syscall", "300,000 system calls by INT 80h", Some(("syscall-int80", 3000))),
-    ("linux-sysenter", "300,000 system calls by SYSENTER", Some(("syscall-vdso", 3000))),
-    ("linux-switch", "context switches: a byte back and forth through pipes", Some(("pipe", 4000))),
-    ("linux-fork", "fork, exit and wait, 300 times", Some(("fork", 300))),
-    ("linux-exec", "fork, exec, exit and wait, 150 times", Some(("exec", 150))),
-    ("linux-page-fault", "memory taken, 15,000 pages touched, given back", Some(("page-fault", 60))),
-    ("linux-compute", "a sieve of Eratosthenes", Some(("sieve", 200))),
+/// A row of the table.
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    /// For Linux the workload of the guest's program and its rounds; none: what goes before all others.
+    run: Option<(&'static str, u32)>,
+}
+
+const fn named(name: &'static str, about: &'static str, run: Option<(&'static str, u32)>) -> Named {
+    Named { name, about, run }
+}
+
+const LINUX: &[Named] = &[
+    named("linux-boot", "Linux from power-on to init", None),
+    named("linux-syscall", "300,000 system calls by INT 80h", Some(("syscall-int80", 3000))),
+    named("linux-sysenter", "300,000 system calls by SYSENTER", Some(("syscall-vdso", 3000))),
+    named("linux-switch", "context switches: a byte back and forth through pipes", Some(("pipe", 4000))),
+    named("linux-fork", "fork, exit and wait, 300 times", Some(("fork", 300))),
+    named("linux-exec", "fork, exec, exit and wait, 150 times", Some(("exec", 150))),
+    named("linux-page-fault", "memory taken, 15,000 pages touched, given back", Some(("page-fault", 60))),
+    named("linux-compute", "a sieve of Eratosthenes", Some(("sieve", 200))),
 ];
 
-const DOS: &[(&str, &str)] = &[
-    ("freedos-boot", "FreeDOS from power-on to its prompt"),
-    ("freedos-batch", "a batch file that lists, copies and types files"),
-];
+const DOS_BOOT: Named = named("freedos-boot", "FreeDOS from power-on to its prompt", None);
+const DOS_BATCH: Named = named("freedos-batch", "a batch file that lists, copies and types files", None);
 
 /// What DOS is told to do.
 const BATCH: &[&str] = &[
@@ -46,27 +55,25 @@ const BATCH: &[&str] = &[
 
 /// The names of all workloads, with what they are.
 pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
-    LINUX.iter().map(|(name, about, _)| (*name, *about)).chain(DOS.iter().copied())
+    LINUX.iter().chain([&DOS_BOOT, &DOS_BATCH]).map(|named| (named.name, named.about))
 }
 
 /// The workloads that run those of `wanted` that are known here, and what had to be skipped and why.
 pub fn workloads(wanted: &[String]) -> (Vec<Workload<'static>>, Vec<String>) {
-    let (mut found, mut skipped) = (Vec::new(), Vec::new());
     let is_wanted = |name: &str| wanted.iter().any(|w| w == name);
-    let all: [(Vec<&str>, &dyn Fn(&dyn Fn(&str) -> bool) -> Result<Workload<'static>, String>); 2] = [
-        (LINUX.iter().map(|l| l.0).collect(), &linux_workload),
-        (DOS.iter().map(|d| d.0).collect(), &dos_workload),
-    ];
-    for (names, workload) in all {
-        let names: Vec<&str> = names.into_iter().filter(|name| is_wanted(name)).collect();
+    let (mut found, mut skipped) = (Vec::new(), Vec::new());
+    let mut add = |of: &[&Named], make: &dyn Fn() -> Result<Workload<'static>, String>| {
+        let names: Vec<&str> = of.iter().map(|named| named.name).filter(|name| is_wanted(name)).collect();
         if names.is_empty() {
-            continue;
+            return;
         }
-        match workload(&is_wanted) {
+        match make() {
             Ok(workload) => found.push(workload),
             Err(why) => skipped.push(format!("{}: skipped, {why}", names.join(", "))),
         }
-    }
+    };
+    add(&LINUX.iter().collect::<Vec<_>>(), &|| linux_workload(&is_wanted));
+    add(&[&DOS_BOOT, &DOS_BATCH], &|| dos_workload(&is_wanted));
     (found, skipped)
 }
 
@@ -89,7 +96,7 @@ fn linux_workload(is_wanted: &dyn Fn(&str) -> bool) -> Result<Workload<'static>,
     let ramdisk = archive(&program()?);
     let append = "console=ttyS0 panic=-1 mitigations=off";
     let loaded = linux::load(&kernel, Some(&ramdisk), append, LINUX_MEMORY).map_err(|e| e.to_string())?;
-    let stage = |(name, about, run): &(&str, &str, Option<(&str, u32)>)| {
+    let stage = |&Named { name, about, run }: &Named| {
         let lines = match run {
             None => vec![r"wait-serial ready\s".to_string()],
             Some((workload, rounds)) => vec![
@@ -104,7 +111,8 @@ fn linux_workload(is_wanted: &dyn Fn(&str) -> bool) -> Result<Workload<'static>,
             shown: is_wanted(name),
         }
     };
-    let stages = LINUX.iter().filter(|(name, _, run)| run.is_none() || is_wanted(name)).map(stage).collect();
+    let stages =
+        LINUX.iter().filter(|named| named.run.is_none() || is_wanted(named.name)).map(stage).collect();
     let build = Box::new(move |engine| {
         let mut config = Config::new(LINUX_MEMORY, Firmware::Builtin);
         config.kernel = Some(loaded.clone());
@@ -170,15 +178,15 @@ fn dos_workload(is_wanted: &dyn Fn(&str) -> bool) -> Result<Workload<'static>, S
         steps: steps(lines),
         shown,
     };
-    let [(boot, about_boot), (batch, about_batch)] = *DOS else { unreachable!("there are two") };
-    let mut stages = vec![stage(boot, about_boot, std::slice::from_ref(&prompt), is_wanted(boot))];
-    if is_wanted(batch) {
+    let (boot, batch) = (&DOS_BOOT, &DOS_BATCH);
+    let mut stages = vec![stage(boot.name, boot.about, std::slice::from_ref(&prompt), is_wanted(boot.name))];
+    if is_wanted(batch.name) {
         let mut write = vec![r"type copy con work.bat\n".to_string()];
         write.extend(BATCH.iter().map(|line| format!(r"type {line}\n")));
         write.extend([r"type \x1a\n".to_string(), "sleep 1".to_string(), r"type cls\n".into(), prompt]);
         stages.push(stage("write", "", &write, false));
         let run = [r"type work\n".to_string(), "wait-screen ^finished".to_string()];
-        stages.push(stage(batch, about_batch, &run, true));
+        stages.push(stage(batch.name, batch.about, &run, true));
     }
     let build = Box::new(move |engine| {
         let options = ImageOptions { snapshot: true, ..ImageOptions::new(&path) };

@@ -117,7 +117,7 @@ fn plot(
             let (x, y) = chart.backend_coord(&(least, at));
             area.draw_text(&row.name, &anchored, (x - 8, y))?;
         }
-        for (c, column) in table.columns.iter().enumerate() {
+        for c in 0..table.columns.len() {
             let colour = COLOURS[c % COLOURS.len()];
             let cells = rows
                 .iter()
