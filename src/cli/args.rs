@@ -57,6 +57,9 @@ not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the ar
         "Nanobenchmarks and workloads by name, nano or macro for all of them; or images of a PC of your own"
     )),
     mut_arg("engine", |a| a.hide(true)),
+    mut_arg("policy", |a| a.hide(true)),
+    mut_arg("chaining", |a| a.hide(true)),
+    mut_arg("memory_tier", |a| a.hide(true)),
     mut_arg("clock", |a| a.hide(true)),
     mut_arg("flat", |a| a.hide(true)),
     mut_arg("display", |a| a.hide(true)),
@@ -72,7 +75,8 @@ pub struct Compare {
     #[command(flatten)]
     pub run: Run,
 
-    /// Engines to compare, with commas between them [default: all]
+    /// Engines to compare, with commas between them; NAME:OPTION for one with other options: callout, in-cache,
+    /// unchained, tables, windows [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Comparison")]
     pub engines: Vec<String>,
 

@@ -2,13 +2,13 @@
 
 use super::args::{ClockArg, Compare};
 use super::{Failure, run};
+use idem86::compare::contender::{Contender, ContenderError};
 use idem86::compare::measure::{Plan, Progress, measure};
 use idem86::compare::nano::{self, NANOS, Nano};
 use idem86::compare::runner::Lack;
 use idem86::compare::table::Table;
 use idem86::compare::workload::{self, Stage, Workload};
 use idem86::compare::{report, systems};
-use idem86::machine::engine::EngineKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::time::Duration;
@@ -80,17 +80,11 @@ pub fn run(mut args: Compare) -> Result<u8, Failure> {
 }
 
 /// The engines that `--engines` names, or all.
-fn engines(names: &[String]) -> Result<Vec<EngineKind>, Failure> {
+fn engines(names: &[String]) -> Result<Vec<Contender>, Failure> {
     if names.is_empty() {
-        return Ok(EngineKind::all());
+        return Ok(Contender::all());
     }
-    let named = |name: &String| {
-        EngineKind::named(name).ok_or_else(|| {
-            let known: Vec<&str> = EngineKind::all().into_iter().map(EngineKind::name).collect();
-            Failure::Usage(format!("no engine is called {name}; there are {}", known.join(", ")))
-        })
-    };
-    names.iter().map(named).collect()
+    names.iter().map(|name| name.parse().map_err(|e: ContenderError| Failure::Usage(e.to_string()))).collect()
 }
 
 /// What to compare on.

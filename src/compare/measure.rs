@@ -1,5 +1,6 @@
 //! Measuring nanobenchmarks: every runner in turn, again and again, so that what else the host does strikes all alike.
 
+use super::contender::Contender;
 use super::nano::{self, EMPTY, NANOS, Nano};
 use super::runner::engine::EngineRunner;
 use super::runner::native::NativeRunner;
@@ -15,7 +16,7 @@ pub struct Plan {
     /// Nanobenchmarks, in the order of the table.
     pub nanos: Vec<&'static Nano>,
     /// Engines. Those that this host cannot run are left out with a note.
-    pub engines: Vec<EngineKind>,
+    pub engines: Vec<Contender>,
     /// Whether to run on the host itself what can be.
     pub native: bool,
     /// Whether to compare with QEMU TCG.
@@ -32,7 +33,7 @@ impl Default for Plan {
     fn default() -> Self {
         Plan {
             nanos: NANOS.iter().collect(),
-            engines: EngineKind::all(),
+            engines: Contender::all(),
             native: true,
             qemu: false,
             repeats: 5,
@@ -51,18 +52,6 @@ pub struct Progress<'a> {
     pub total: u64,
     /// What is done now.
     pub what: &'a str,
-}
-
-/// The names that columns of `engines` have: the engines' own, numbered where one is there several times.
-pub fn engine_names(engines: &[EngineKind]) -> Vec<String> {
-    let name = |n: usize| {
-        let same = |kind: &&EngineKind| kind.name() == engines[n].name();
-        match engines[..n].iter().filter(same).count() {
-            0 => engines[n].name().to_string(),
-            before => format!("{}-{}", engines[n].name(), before + 1),
-        }
-    };
-    (0..engines.len()).map(name).collect()
 }
 
 /// A column of the table.
@@ -94,11 +83,11 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress)) -> Table {
     if plan.native {
         add("native", Kind::Native, Contestant::Other(Box::new(NativeRunner::default())));
     }
-    for (kind, name) in plan.engines.iter().zip(engine_names(&plan.engines)) {
+    for Contender { name, kind } in &plan.engines {
         match Engine::new(*kind) {
             Ok(_) => {
                 let runner = EngineRunner::new(*kind, name.clone(), plan.limit);
-                add(&name, Kind::Engine, Contestant::Engine(Box::new(runner)));
+                add(name, Kind::Engine, Contestant::Engine(Box::new(runner)));
             }
             Err(e) => notes.push(format!("{name}: left out, it cannot run on this host: {e}")),
         }

@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! use idem86::compare::{nano::NANOS, measure::{Plan, measure}, report};
-//! use idem86::machine::engine::EngineKind;
-//! let plan = Plan { nanos: NANOS.iter().collect(), engines: EngineKind::all(), ..Plan::default() };
+//! let plan = Plan { nanos: NANOS.iter().collect(), ..Plan::default() };
 //! let table = measure(&plan, &mut |_| ());
 //! print!("{}", report::text(&table));
 //! ```
 
+pub mod contender;
 pub mod measure;
 pub mod nano;
 pub mod report;

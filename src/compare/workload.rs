@@ -3,7 +3,8 @@
 //! Every engine starts the same machine under the virtual clock, so that it must come to the same state at the end of each
 //! stage; the seconds are the host's.
 
-use super::measure::{Progress, engine_names, host};
+use super::contender::Contender;
+use super::measure::{Progress, host};
 use super::runner::Lack;
 use super::runner::engine::Digest;
 use super::table::{Column, Kind, Row, Sample, Table, Unit};
@@ -44,15 +45,15 @@ pub struct Workload<'a> {
 /// failed. `progress` is told before each run.
 pub fn measure(
     workloads: &mut [Workload],
-    engines: &[EngineKind],
+    engines: &[Contender],
     repeats: u32,
     limit: Duration,
     progress: &mut dyn FnMut(Progress),
 ) -> Table {
     let (mut running, mut notes) = (Vec::new(), Vec::new());
-    for (kind, name) in engines.iter().zip(engine_names(engines)) {
+    for Contender { name, kind } in engines {
         match Engine::new(*kind) {
-            Ok(_) => running.push((*kind, name)),
+            Ok(_) => running.push((*kind, name.clone())),
             Err(e) => notes.push(format!("{name}: left out, it cannot run on this host: {e}")),
         }
     }

@@ -108,11 +108,12 @@ fn ratios(table: &Table, rows: &[&Row]) -> String {
         (0..table.columns.len()).filter(|n| table.columns[*n].kind != Kind::Native).collect();
     let native = table.columns.iter().any(|column| column.kind == Kind::Native);
     let mut out = format!("{:NAME$}", "");
-    let width = if native { 18 } else { 9 };
+    let first = if native { 9 } else { 15 };
+    let width = if native { 18 } else { 15 };
     compared.iter().for_each(|n| out += &format!(" |{:>width$}", table.columns[*n].name));
     let _ = write!(out, "\n{:NAME$}", "times");
     for _ in &compared {
-        let _ = write!(out, " |{:>9}", "best");
+        let _ = write!(out, " |{:>first$}", "best");
         if native {
             let _ = write!(out, "{:>9}", "native");
         }
@@ -125,7 +126,7 @@ fn ratios(table: &Table, rows: &[&Row]) -> String {
                 (Some(own), Some(to)) if to > 0.0 => figure(own / to),
                 _ => "-".into(),
             };
-            let _ = write!(out, " |{:>9}", ratio(table.best(row)));
+            let _ = write!(out, " |{:>first$}", ratio(table.best(row)));
             if native {
                 let _ = write!(out, "{:>9}", ratio(table.native(row)));
             }
