@@ -4,6 +4,7 @@
 //! call and whoever owns the RAM (a host mapping, a vector) needs no unsafe code here. Everything else (ports,
 //! device memory, interrupt acknowledge, pins) is the [`Bus`] trait.
 
+use crate::report::Event;
 use crate::state::gpr::Word;
 use std::cell::Cell;
 
@@ -99,6 +100,14 @@ pub trait Bus {
     fn ignne(&mut self) -> bool {
         false
     }
+
+    /// `event` is about to be delivered: the CS:EIP of the processor is still what is interrupted. Called if
+    /// [`crate::report::Reports`] ask for it; an event that arises in the delivery of another is reported too.
+    fn event(&mut self, _event: Event, _now: Work) {}
+
+    /// The block of code at linear address `linear` is about to be executed. Called if [`crate::report::Reports`] ask
+    /// for it.
+    fn block(&mut self, _linear: u64, _now: Work) {}
 
     /// IA32_APIC_BASE was written; the board moves or disables the local APIC. `false` raises #GP.
     fn write_apic_base(&mut self, _value: u64) -> bool {

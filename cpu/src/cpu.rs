@@ -6,6 +6,7 @@ use crate::decode::insn::Insn;
 use crate::dirty::WriteLog;
 use crate::icache::BlockCache;
 use crate::mmu::tlb::{Tlb, View};
+use crate::report::Reports;
 use crate::state::control::{cr0, dr6, dr7};
 use crate::state::eflags::{Eflags, bit};
 use crate::state::gpr::{self, Gpr};
@@ -112,6 +113,7 @@ pub struct Cpu {
     pub(crate) code: CodeMap,
     /// Where debuggers and hooks want a run to end.
     pub(crate) stops: Stops,
+    pub(crate) reports: Reports,
     pub(crate) writes: WriteLog,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
     pub(crate) epoch: u64,
@@ -177,6 +179,7 @@ impl Cpu {
             tlb: Tlb::default(),
             code: CodeMap::default(),
             stops: Stops::default(),
+            reports: Reports::default(),
             writes: WriteLog::default(),
             epoch: 1,
             engine_missed_code: false,

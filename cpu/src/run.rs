@@ -241,6 +241,10 @@ impl Cpu {
         if self.stops_at(biu, linear) {
             return false;
         }
+        if self.reports.blocks {
+            biu.bus.block(linear, self.retired);
+            self.sample_pins(biu);
+        }
         match self.run_found(biu, blocks, linear, key) {
             Ok(completed) => completed,
             Err(fault) => {
@@ -270,7 +274,7 @@ impl Cpu {
             Found::Block(id) => *blocks.block(id),
         };
         match block.spans {
-            None if self.stops.split(linear) => {}
+            None if self.stops.split(linear) || self.reports.blocks => {}
             None => blocks.link(key, self.epoch, block.run),
             Some(_) => self.fetch_each_iteration(),
         }

@@ -150,6 +150,11 @@ impl Cpu {
         self.stops.execution.contains_key(&linear.into())
     }
 
+    /// How often an execution stop at `linear` was asked for.
+    pub fn execution_stops_at(&self, linear: u32) -> u32 {
+        self.stops.execution.get(&linear.into()).copied().unwrap_or(0)
+    }
+
     /// Watches a range of linear addresses. The same watch may be added several times. Translations are forgotten.
     pub fn add_watch(&mut self, watch: Watch) {
         self.stops.watches.push(watch);

@@ -2,8 +2,10 @@
 
 use crate::keyboard::parse_chord;
 use crate::machine::Machine;
+use idem86_cpu::bus::Biu;
 use idem86_devices::access::DmaMemory;
 use idem86_devices::ps2::{Keystroke, MouseButtons};
+use std::cell::Cell;
 
 /// Input that no user could give.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +17,11 @@ pub enum InputError {
     #[error("{0:?} names no key or chord; try ctrl-alt-del, f1, enter or a")]
     NoChord(String),
 }
+
+/// The guest's page tables map nothing there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is mapped at linear address {0:#x}")]
+pub struct NotMapped(pub u32);
 
 impl Machine {
     /// Takes what serial port `port` (0 is COM1) printed since the last call; of very much, the last mebibyte.
@@ -87,6 +94,43 @@ impl Machine {
     /// translated, is what was written from now on.
     pub fn write_physical(&mut self, address: u64, bytes: &[u8]) {
         self.memory().write(address, bytes);
+    }
+
+    /// Reads memory at a linear address, through the guest's page tables but without their rights, and without leaving a
+    /// trace in them. What is mapped to neither RAM nor ROM reads as ones.
+    pub fn read_linear(&mut self, linear: u32, buffer: &mut [u8]) -> Result<(), NotMapped> {
+        let mut done = 0;
+        for (physical, len) in self.linear_pieces(linear, buffer.len())? {
+            self.read_physical(physical, &mut buffer[done..done + len]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Writes memory at a linear address, through the guest's page tables but without their rights. If a part of it is
+    /// not mapped, nothing is written.
+    pub fn write_linear(&mut self, linear: u32, bytes: &[u8]) -> Result<(), NotMapped> {
+        let mut done = 0;
+        for (physical, len) in self.linear_pieces(linear, bytes.len())? {
+            self.write_physical(physical, &bytes[done..done + len]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Where `len` bytes at `linear` are in physical memory: (address, length), page by page.
+    fn linear_pieces(&mut self, linear: u32, len: usize) -> Result<Vec<(u64, usize)>, NotMapped> {
+        let ram = Cell::from_mut(&mut *self.slab).as_slice_of_cells();
+        let mut biu = Biu::new(ram, &mut self.board);
+        let (mut at, mut left, mut pieces) = (linear, len, Vec::new());
+        while left > 0 {
+            let piece = left.min(0x1000 - (at & 0xFFF) as usize);
+            let physical = self.cpu.peek_address(&mut biu, at.into()).ok_or(NotMapped(at))?;
+            pieces.push((physical, piece));
+            at = at.wrapping_add(piece as u32);
+            left -= piece;
+        }
+        Ok(pieces)
     }
 
     /// The text screen, its rows ending in line feeds; `None` in graphics modes.

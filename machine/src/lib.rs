@@ -21,6 +21,7 @@ pub mod machine;
 pub mod memmap;
 pub mod output;
 pub mod ports;
+pub mod registers;
 mod router;
 pub mod run;
 pub mod screenshot;

@@ -276,6 +276,9 @@ impl Machine {
                 // The device has told the guest already.
                 Some(PowerRequest::SuspendRefused { .. }) | None => self.board.power_request = None,
             }
+            if std::mem::take(&mut self.board.hooks.stop) {
+                return Pass::Hook;
+            }
             if now >= limits.time {
                 return Pass::Time;
             }
@@ -290,9 +293,6 @@ impl Machine {
                     if std::mem::take(&mut self.board.signals.firmware) {
                         self.call_firmware();
                     }
-                    if std::mem::take(&mut self.board.hooks.stop) {
-                        return Pass::Hook;
-                    }
                 }
                 Stop::Halted if limits.halt => return Pass::Halted,
                 Stop::Halted => {
@@ -300,9 +300,15 @@ impl Machine {
                         return Pass::Outcome(outcome);
                     }
                 }
-                Stop::Breakpoint => return Pass::Outcome(Outcome::Breakpoint),
+                Stop::Breakpoint => {
+                    if self.call_execution_hooks() {
+                        return Pass::Outcome(Outcome::Breakpoint);
+                    }
+                }
                 Stop::Watchpoint { linear, write } => {
-                    return Pass::Outcome(Outcome::Watchpoint { linear, write });
+                    if self.call_memory_hooks(linear, write) {
+                        return Pass::Outcome(Outcome::Watchpoint { linear, write });
+                    }
                 }
                 Stop::Reset if !self.reboot => return Pass::Outcome(Outcome::Reset),
                 Stop::Shutdown if !self.reboot => return Pass::Outcome(Outcome::TripleFault),
@@ -340,7 +346,11 @@ impl Machine {
         self.counters.runs += 1;
         let (before, start) = (self.cpu.work(), Instant::now());
         let ram = Cell::from_mut(&mut *self.slab).as_slice_of_cells();
-        let stop = self.engine.run(&mut self.cpu, ram, &mut self.board, budget);
+        let stop = if self.board.hooks.want_interpreter() {
+            self.cpu.run(ram, &mut self.board, budget)
+        } else {
+            self.engine.run(&mut self.cpu, ram, &mut self.board, budget)
+        };
         if self.board.clock.kind() == ClockKind::Host {
             let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.board.clock.observe(self.cpu.work() - before, GuestDuration::from_nanos(elapsed));

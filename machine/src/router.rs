@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::memmap::{PAM_AREA, VGA_WINDOW};
 use crate::ports::PortDevice;
 use idem86_cpu::bus::{Bus, PageKind, Pins, Work};
+use idem86_cpu::report::Event;
 use idem86_devices::access::{AccessSize, IoError, Mmio};
 use idem86_devices::ide::ChannelId;
 use idem86_devices::ioapic::IoApic;
@@ -212,6 +213,14 @@ impl Bus for Board {
             Acknowledged::Vector(vector) => vector,
             Acknowledged::External => self.pic.acknowledge(),
         }
+    }
+
+    fn event(&mut self, event: Event, _now: Work) {
+        self.signals.pause |= self.hooks.event(&event);
+    }
+
+    fn block(&mut self, linear: u64, _now: Work) {
+        self.signals.pause |= self.hooks.block(linear);
     }
 
     fn ferr(&mut self, asserted: bool) {

@@ -2,10 +2,183 @@
 
 use crate::support::{engines, floppy, machine, stop};
 use iced_x86::code_asm::*;
+use idem86::cpu::report::Cause;
 use idem86::cpu::state::gpr;
+use idem86::cpu::stops::WatchKind;
 use idem86::devices::access::AccessSize;
-use idem86::{Ended, Until};
+use idem86::machine::registers::{Register, RegisterError};
+use idem86::{Ended, EngineKind, Machine, Until};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+
+/// The address of the loop in [`counting`].
+const LOOP: u32 = 0x7D00;
+
+/// A machine that adds BX to memory word 8000h for ever, and has done it for long enough to be translated.
+fn counting(engine: EngineKind) -> Machine {
+    let mut image = floppy(|a| {
+        a.xor(cx, cx).unwrap();
+        a.mov(bx, 1).unwrap();
+        a.mov(word_ptr(0x8000), 0).unwrap();
+        a.db(&[0xEA, 0x00, 0x7D, 0x00, 0x00]).unwrap();
+    });
+    // inc cx; add [8000h], bx; jmp
+    image[0x100..0x107].copy_from_slice(&[0x41, 0x01, 0x1E, 0x00, 0x80, 0xEB, 0xF9]);
+    let mut machine = machine(engine, image).build().unwrap();
+    assert_eq!(machine.run_until(Until::breakpoint(LOOP)).unwrap(), Ended::Breakpoint);
+    machine.run_until(Until::work(300_000)).unwrap();
+    assert_eq!(machine.register(Register::Eip), u64::from(LOOP));
+    machine
+}
+
+/// Word 8000h.
+fn total(machine: &mut Machine) -> u16 {
+    let mut word = [0; 2];
+    machine.read_linear(0x8000, &mut word).unwrap();
+    u16::from_le_bytes(word)
+}
+
+#[test]
+fn execution_hooks_see_and_change_the_machine() {
+    for engine in engines() {
+        let mut machine = counting(engine);
+        let before = total(&mut machine);
+        let calls = Arc::new(AtomicU64::new(0));
+        let count = calls.clone();
+        let hook = machine.hook_execution(LOOP, move |machine| {
+            count.fetch_add(1, Relaxed);
+            assert_eq!(machine.register(Register::Eip), u64::from(LOOP));
+            machine.set_register(Register::Ebx, 3).unwrap();
+            ControlFlow::Continue(())
+        });
+        assert_eq!(machine.run_until(Until::work(300)).unwrap(), Ended::Work);
+        assert_eq!(calls.load(Relaxed), 100);
+        assert_eq!(total(&mut machine), before.wrapping_add(300));
+        // Conditions and hooks at the same place.
+        assert_eq!(machine.run_until(Until::breakpoint(LOOP)).unwrap(), Ended::Breakpoint);
+        let seen = calls.load(Relaxed);
+        assert!(machine.unhook(hook) && !machine.unhook(hook));
+        machine.run_until(Until::work(300)).unwrap();
+        assert_eq!(calls.load(Relaxed), seen);
+        // One that breaks, and one that removes others.
+        machine.hook_execution(LOOP, |_| ControlFlow::Break(()));
+        machine.run_until(Until::work(1)).unwrap();
+        assert_eq!(machine.run_until(Until::millis(1)).unwrap(), Ended::Hook);
+        assert_eq!(machine.register(Register::Eip), u64::from(LOOP));
+    }
+}
+
+#[test]
+fn memory_hooks_are_called_behind_the_access() {
+    for engine in engines() {
+        let mut machine = counting(engine);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let writes = log.clone();
+        let hook = machine.hook_memory(0x8001..=0x8001, WatchKind::Write, move |machine, access| {
+            writes.lock().unwrap().push((access.linear, access.is_write, total(machine)));
+            ControlFlow::Continue(())
+        });
+        let before = total(&mut machine);
+        assert_eq!(machine.run_until(Until::work(9)).unwrap(), Ended::Work);
+        let expected: Vec<_> = (1..4).map(|n| (0x8001, true, before.wrapping_add(n))).collect();
+        assert_eq!(*log.lock().unwrap(), expected);
+        assert!(machine.unhook(hook));
+        machine.run_until(Until::work(900)).unwrap();
+        assert_eq!(log.lock().unwrap().len(), 3);
+        machine.hook_memory(0x8000..=0x8000, WatchKind::Read, |_, _| ControlFlow::Break(()));
+        assert_eq!(machine.run_until(Until::millis(1)).unwrap(), Ended::Hook);
+        assert_eq!(machine.register(Register::Eip), u64::from(LOOP) + 5, "behind the instruction");
+    }
+}
+
+#[test]
+fn event_hooks_see_exceptions_and_interrupts() {
+    for engine in engines() {
+        let image = floppy(|a| {
+            // A handler for #DE that skips the division, one for vector 60h.
+            let (mut divide, mut call) = (a.create_label(), a.create_label());
+            a.cli().unwrap();
+            a.mov(ax, 0x7D00).unwrap();
+            a.mov(word_ptr(0), ax).unwrap();
+            a.mov(word_ptr(2), 0).unwrap();
+            a.mov(word_ptr(0x180), 0x7D10).unwrap();
+            a.mov(word_ptr(0x182), 0).unwrap();
+            a.set_label(&mut divide).unwrap();
+            a.xor(bl, bl).unwrap();
+            a.div(bl).unwrap();
+            a.set_label(&mut call).unwrap();
+            a.int(0x60).unwrap();
+            stop(a);
+        });
+        let mut image = image;
+        // push bp; mov bp, sp; add word [bp+2], 2; pop bp; iret
+        image[0x100..0x10A].copy_from_slice(&[0x55, 0x89, 0xE5, 0x83, 0x46, 0x02, 0x02, 0x5D, 0xCF, 0x90]);
+        image[0x110] = 0xCF;
+        let mut machine = machine(engine, image).build().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let events = log.clone();
+        machine.hook_events(move |event| {
+            events.lock().unwrap().push((event.vector, event.cause));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(machine.run_until(Until::millis(5000)).unwrap(), Ended::Stuck);
+        let log = log.lock().unwrap();
+        assert!(log.ends_with(&[(0, Cause::Fault), (0x60, Cause::SoftwareInterrupt)]), "{log:?}");
+        assert!(log.contains(&(0x19, Cause::SoftwareInterrupt)), "the BIOS boots by INT 19h: {log:?}");
+    }
+}
+
+#[test]
+fn an_event_hook_that_breaks_leaves_the_processor_in_the_handler() {
+    for engine in engines() {
+        let mut machine = counting(engine);
+        machine.set_register(Register::Eflags, 0x202).unwrap();
+        machine.hook_events(|event| match event.cause {
+            Cause::Interrupt => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        assert_eq!(machine.run_until(Until::millis(200)).unwrap(), Ended::Hook, "the timer ticks");
+        assert_eq!(machine.register(Register::Eflags) & 0x200, 0);
+    }
+}
+
+#[test]
+fn block_hooks_follow_the_program() {
+    for engine in engines() {
+        let mut machine = counting(engine);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let blocks = log.clone();
+        let hook = machine.hook_blocks(move |linear| {
+            blocks.lock().unwrap().push(linear);
+            ControlFlow::Continue(())
+        });
+        let work = machine.counters().work;
+        machine.run_until(Until::work(30)).unwrap();
+        assert_eq!(*log.lock().unwrap(), [LOOP; 10]);
+        assert!(machine.unhook(hook));
+        machine.run_until(Until::work(30_000)).unwrap();
+        assert_eq!((log.lock().unwrap().len(), machine.counters().work), (10, work + 30_030));
+    }
+}
+
+#[test]
+fn registers_have_names_and_limits() {
+    let mut machine = Machine::builder().build().unwrap();
+    for register in Register::ALL {
+        assert_eq!(register.name().parse(), Ok(*register));
+    }
+    assert_eq!(machine.register("CS".parse().unwrap()), 0xF000);
+    assert_eq!(machine.segment(idem86::cpu::state::segment::SegReg::Cs).base, 0xFFFF_0000);
+    machine.set_register(Register::Ds, 0x1234).unwrap();
+    assert_eq!(machine.segment(idem86::cpu::state::segment::SegReg::Ds).base, 0x1_2340);
+    assert!(matches!(machine.set_register(Register::Ds, 0x1_0000), Err(RegisterError::TooWide(..))));
+    assert!(matches!(machine.set_register(Register::Cr0, 1 << 31), Err(RegisterError::Impossible(_))));
+    machine.set_register(Register::Cr0, 0x11).unwrap();
+    assert_eq!(machine.set_register(Register::Es, 8), Err(RegisterError::Protected(Register::Es)));
+    // SDM Vol. 3A, "IA-32 Processor States Following Power-up": zeros, not empty.
+    assert_eq!((machine.st(0), machine.xmm(7)), (Some([0; 10]), [0; 16]));
+}
 
 #[test]
 fn port_hooks_answer_observe_and_go_away() {

@@ -6,38 +6,11 @@
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::event::exception::{Class, Fault, Outcome, vector};
+use crate::report::{Cause, Event};
 use crate::state::control::dr7;
 use crate::state::eflags::bit;
 use crate::state::gpr;
 use crate::state::segment::SegReg;
-
-/// Why an event is delivered, as far as delivery depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// INT n.
-    SoftwareInterrupt,
-    /// INT3 and INTO.
-    SoftwareException,
-    /// A fault: the instruction will run again, so the pushed image has RF set.
-    Fault,
-    /// A trap, INT1, an external interrupt or NMI.
-    Other,
-}
-
-impl Cause {
-    /// The program asked for it: the gate's DPL counts and error codes have EXT clear.
-    pub fn is_software(self) -> bool {
-        matches!(self, Cause::SoftwareInterrupt | Cause::SoftwareException)
-    }
-}
-
-/// An exception or interrupt on its way to a handler.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Event {
-    pub vector: u8,
-    pub error: Option<u16>,
-    pub cause: Cause,
-}
 
 /// Exceptions handled in turn before delivery gives up for this instruction. A handler at CPL 3 whose stack is
 /// misaligned raises #AC again and again; a processor hangs there, we let the run loop see its budget.
@@ -56,21 +29,21 @@ impl Cpu {
     /// Delivers an external interrupt or NMI.
     pub fn deliver_interrupt(&mut self, biu: &mut Biu, vector: u8) {
         self.halted = false;
-        self.deliver(biu, Event { vector, error: None, cause: Cause::Other }, Class::Benign);
+        self.deliver(biu, Event { vector, error: None, cause: Cause::Interrupt }, Class::Benign);
     }
 
     /// Delivers the debug traps that are pending.
     pub fn deliver_debug_trap(&mut self, biu: &mut Biu) {
         self.halted = false;
         self.dr6 |= std::mem::take(&mut self.pending_debug);
-        let event = Event { vector: vector::DB, error: None, cause: Cause::Other };
+        let event = Event { vector: vector::DB, error: None, cause: Cause::Trap };
         self.deliver(biu, event, Class::Benign);
     }
 
     /// Delivers the debug fault of an instruction breakpoint: RF stays clear in the pushed image, the handler
     /// sets it. SDM Vol. 3B, "Instruction-Breakpoint Exception Condition".
     pub(crate) fn deliver_instruction_breakpoint(&mut self, biu: &mut Biu) {
-        let event = Event { vector: vector::DB, error: None, cause: Cause::Other };
+        let event = Event { vector: vector::DB, error: None, cause: Cause::Trap };
         self.deliver(biu, event, Class::Benign);
     }
 
@@ -86,7 +59,7 @@ impl Cpu {
 
     /// INT1: `rip` is the instruction behind.
     pub fn hardware_breakpoint(&mut self, biu: &mut Biu) -> Outcome {
-        self.raise(biu, Event { vector: vector::DB, error: None, cause: Cause::Other })
+        self.raise(biu, Event { vector: vector::DB, error: None, cause: Cause::Trap })
     }
 
     /// Delivers an event that is itself what an instruction does: a fault on the way is the instruction's.
@@ -127,6 +100,10 @@ impl Cpu {
     /// Enters the handler of `event`. On `Err` nothing has changed; `Ok(Some(fault))` is a fault that a new task
     /// raised before its first instruction.
     fn enter_handler(&mut self, biu: &mut Biu, event: Event) -> Outcome<Option<Fault>> {
+        if self.reports.events {
+            biu.bus.event(event, self.now());
+            self.sample_pins(biu);
+        }
         let external = !event.cause.is_software();
         let entered = if self.real_mode() {
             self.enter_by_vector(biu, self.idtr.base, event).map(|()| None)

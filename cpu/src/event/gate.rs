@@ -2,12 +2,12 @@
 //!
 //! SDM Vol. 2A, "INT n/INTO/INT3/INT1" (Operation); Vol. 3A, "Exception- and Interrupt-Handler Procedures".
 
-use super::deliver::{Cause, Event};
 use super::task::Switch;
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::mmu::tlb::View;
+use crate::report::{Cause, Event};
 use crate::state::descriptor::{Descriptor, Kind, Selector};
 use crate::state::eflags::bit;
 use crate::state::gpr;

@@ -2,11 +2,11 @@
 //!
 //! SDM Vol. 3B, "8086 Emulation": "Interrupt and Exception Handling in Virtual-8086 Mode".
 
-use super::deliver::Event;
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome};
 use crate::exec::portio::IO_MAP_BASE;
+use crate::report::Event;
 use crate::state::control::cr4;
 use crate::state::eflags::bit;
 

@@ -177,6 +177,7 @@ impl Cpu {
             engine_missed_code: _,
             // Those of a host, not of the guest.
             stops: _,
+            reports: _,
         } = self;
         // INTR and A20M# are levels and sampled when a run begins; an NMI was latched, a new memory map obeyed.
         let Pins { intr: _, nmi: _, a20: _, reset, remapped: _, pause } = *pins;

@@ -62,9 +62,9 @@ struct Hook {
 
 /// The hooks on ports, in the order in which they were installed.
 #[derive(Default)]
-pub(crate) struct PortHooks(Vec<Hook>);
+pub(crate) struct Ports(Vec<Hook>);
 
-impl PortHooks {
+impl Ports {
     fn before(&mut self, access: &mut PortAccess) {
         for hook in &mut self.0 {
             if let Act::Answer(call) = &mut hook.act
@@ -107,8 +107,8 @@ impl Board {
     }
 
     /// Removes a hook on ports; gives whether it was one.
-    pub(crate) fn unhook(&mut self, id: HookId) -> bool {
-        let Hooks { ports: PortHooks(hooks), .. } = &mut self.hooks;
+    pub(crate) fn unhook_ports(&mut self, id: HookId) -> bool {
+        let Hooks { ports: Ports(hooks), .. } = &mut self.hooks;
         let before = hooks.len();
         hooks.retain(|hook| hook.id != id);
         let found = hooks.len() < before;
@@ -197,10 +197,5 @@ impl Machine {
     ) -> HookId {
         let mut hook = hook;
         self.board.hook_ports(ports, Act::Observe(Box::new(move |access| hook(access))))
-    }
-
-    /// Removes a hook. Gives whether it was there.
-    pub fn unhook(&mut self, id: HookId) -> bool {
-        self.board.unhook(id)
     }
 }

@@ -59,7 +59,7 @@ impl Machine {
             }
         }
         let ended = self.run_under(until);
-        hooks.into_iter().for_each(|id| _ = self.board.unhook(id));
+        hooks.into_iter().for_each(|id| _ = self.board.unhook_ports(id));
         for condition in &until.any {
             if let Condition::Breakpoint(linear) = condition {
                 self.cpu.remove_execution_stop(*linear);
