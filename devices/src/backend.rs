@@ -5,6 +5,8 @@
 //! reports in its status registers: the guest meets the error that a bad disk would give it.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Why a medium did not do what was asked. Nothing, or only a part, was transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,38 @@ pub trait Medium: std::fmt::Debug + Send {
 
     /// Makes everything written so far durable, as far as the medium can.
     fn flush(&mut self) -> Result<(), MediumError>;
+
+    /// Another medium with the same content: what is written to one of them is not seen in the other. `None`: there
+    /// cannot be two, as of a file that is written in place; then a machine with it cannot be forked.
+    fn fork(&self) -> Option<Box<dyn Medium>> {
+        None
+    }
+
+    /// The file with the content that [`Medium::changes`] does not give, if there is one.
+    fn base(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Calls `each` with what differs from the content of [`Medium::base`], or, without one, from zeros: offsets and
+    /// bytes, where later ones hold. Fails as soon as `each` does.
+    fn changes(
+        &mut self,
+        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), MediumError>,
+    ) -> Result<(), MediumError> {
+        if self.base().is_some() {
+            return Ok(());
+        }
+        let mut piece = vec![0; 1 << 16];
+        for offset in (0..self.size()).step_by(piece.len()) {
+            let length = (self.size() - offset).min(piece.len() as u64) as usize;
+            let piece = &mut piece[..length];
+            self.read(offset, piece)?;
+            if piece.iter().any(|byte| *byte != 0) {
+                each(offset, piece)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A medium in host memory: for tests, and for disks that need not outlive the machine. Ranges of it can be
@@ -56,7 +90,8 @@ pub trait Medium: std::fmt::Debug + Send {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryMedium {
-    bytes: Vec<u8>,
+    /// Shared by forks until one of them is written.
+    bytes: Arc<Vec<u8>>,
     read_only: bool,
     bad: Vec<Range<u64>>,
 }
@@ -64,7 +99,7 @@ pub struct MemoryMedium {
 impl MemoryMedium {
     /// A writable medium that holds `bytes`.
     pub fn new(bytes: Vec<u8>) -> Self {
-        MemoryMedium { bytes, read_only: false, bad: Vec::new() }
+        MemoryMedium { bytes: Arc::new(bytes), read_only: false, bad: Vec::new() }
     }
 
     /// The same medium, write-protected.
@@ -117,12 +152,16 @@ impl Medium for MemoryMedium {
             return Err(MediumError::ReadOnly);
         }
         let at = self.locate(offset, bytes.len())?;
-        self.bytes[at].copy_from_slice(bytes);
+        Arc::make_mut(&mut self.bytes)[at].copy_from_slice(bytes);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), MediumError> {
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn Medium>> {
+        Some(Box::new(self.clone()))
     }
 }
 
@@ -140,6 +179,17 @@ mod tests {
         }
         assert_eq!(m.read(14, &mut b), Ok(()));
         assert_eq!(m.bytes(), [7; 16]);
+    }
+
+    #[test]
+    fn forks_are_independent() {
+        let mut first = MemoryMedium::new(vec![7; 16]);
+        let mut second = first.fork().expect("memory can be had twice");
+        first.write(0, &[1]).expect("in range");
+        second.write(1, &[2]).expect("in range");
+        let mut bytes = [0; 2];
+        second.read(0, &mut bytes).expect("in range");
+        assert_eq!((&first.bytes()[..2], bytes), (&[1, 7][..], [7, 2]));
     }
 
     #[test]

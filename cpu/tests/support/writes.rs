@@ -41,6 +41,7 @@ pub fn checked<M: Deref<Target = [u8]>, R>(
 
 /// Runs the tests of this program once more with writes tracked, but for those whose names contain one of `skip`, and
 /// with the variable `way` set.
+#[allow(dead_code, reason = "only the tests of the translator are run again")]
 pub fn run_tests_again(skip: &[&str], way: (&str, &str)) {
     if std::env::var_os(TRACK).is_some() {
         return;

@@ -155,6 +155,32 @@ impl Floppy {
         Some(diskette.medium)
     }
 
+    /// The diskette in drive `number`.
+    pub fn medium(&mut self, number: u8) -> Option<&mut Box<dyn Medium>> {
+        let drive = self.drives.get_mut(usize::from(number))?.as_mut()?;
+        drive.diskette.as_mut().map(|diskette| &mut diskette.medium)
+    }
+
+    /// Exchanges the diskette in drive `number` without the guest's noticing, as when a machine is restored; gives what
+    /// was there. What does not go into the drive comes back as an error.
+    pub fn replace_medium(
+        &mut self,
+        number: u8,
+        medium: Option<Box<dyn Medium>>,
+    ) -> Result<Option<Box<dyn Medium>>, Option<Box<dyn Medium>>> {
+        let drive = self.drives.get_mut(usize::from(number)).and_then(Option::as_mut);
+        let format = medium.as_ref().and_then(|medium| Format::of_size(medium.size()));
+        let diskette = match (drive, medium, format) {
+            (None, None, _) => return Ok(None),
+            (Some(drive), None, _) => drive.diskette.take(),
+            (Some(drive), Some(medium), Some(format)) if drive.kind.accepts(format) => {
+                drive.diskette.replace(Diskette { medium, format })
+            }
+            (_, medium, _) => return Err(medium),
+        };
+        Ok(diskette.map(|diskette| diskette.medium))
+    }
+
     /// The type of drive `number`.
     pub fn drive_type(&self, number: u8) -> Option<DriveType> {
         self.drives.get(usize::from(number))?.as_ref().map(|drive| drive.kind)

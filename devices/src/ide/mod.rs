@@ -294,6 +294,37 @@ impl Ide {
         Ok(())
     }
 
+    /// What lies in the drive in `slot`.
+    pub fn medium(&mut self, slot: Slot) -> Option<&mut Box<dyn Medium>> {
+        match &mut self.channel(slot.channel).drives[usize::from(slot.is_device_1)].as_mut()?.unit {
+            AnyUnit::Disk(disk) => Some(&mut disk.medium),
+            AnyUnit::Cdrom(cdrom) => cdrom.tray.medium.as_mut(),
+        }
+    }
+
+    /// Exchanges what lies in the drive in `slot` without the guest's noticing, as when a machine is restored; gives
+    /// what was there. A disk stays a disk: `medium` comes back as an error if it is missing or too small, or if there
+    /// is no drive for it.
+    pub fn replace_medium(
+        &mut self,
+        slot: Slot,
+        medium: Option<Box<dyn Medium>>,
+    ) -> Result<Option<Box<dyn Medium>>, Option<Box<dyn Medium>>> {
+        let drive = &mut self.channel(slot.channel).drives[usize::from(slot.is_device_1)];
+        match (drive.as_mut().map(|drive| &mut drive.unit), medium) {
+            (None, None) => Ok(None),
+            (Some(AnyUnit::Disk(disk)), Some(medium)) if medium.size() / SECTOR as u64 == disk.capacity() => {
+                Ok(Some(std::mem::replace(&mut disk.medium, medium)))
+            }
+            (Some(AnyUnit::Cdrom(cdrom)), medium)
+                if medium.as_ref().is_none_or(|medium| medium.size() >= cdrom::SECTOR as u64) =>
+            {
+                Ok(std::mem::replace(&mut cdrom.tray.medium, medium))
+            }
+            (_, medium) => Err(medium),
+        }
+    }
+
     /// Makes everything that disks were given durable, as at the end of a run. [`Ide::take_reports`] tells of
     /// what failed.
     pub fn flush(&mut self) {

@@ -1,15 +1,17 @@
 //! A raw image: the file's bytes are the medium's.
 
-use super::ImageError;
+use super::{ImageError, positional};
 use idem86_devices::backend::{Medium, MediumError};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A raw image in a file, locked while it is open.
 #[derive(Debug)]
 pub struct FileMedium {
-    file: File,
+    /// Shared by forks, which cannot write.
+    file: Arc<File>,
+    path: PathBuf,
     size: u64,
     read_only: bool,
 }
@@ -35,15 +37,20 @@ impl FileMedium {
         if size == 0 {
             return Err(ImageError::Empty { path: path.into() });
         }
-        Ok(FileMedium { file, size, read_only })
+        Ok(FileMedium { file: Arc::new(file), path: path.into(), size, read_only })
     }
 
-    fn seek(&mut self, offset: u64, len: usize) -> Result<(), MediumError> {
+    fn check(&self, offset: u64, len: usize) -> Result<(), MediumError> {
         if offset.checked_add(len as u64).is_none_or(|end| end > self.size) {
             return Err(MediumError::OutOfRange);
         }
-        self.file.seek(SeekFrom::Start(offset)).map_err(|_| MediumError::Failed)?;
         Ok(())
+    }
+
+    /// Reads without moving anything.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        self.check(offset, buffer.len())?;
+        positional::read_exact_at(&self.file, buffer, offset).map_err(|_| MediumError::Failed)
     }
 }
 
@@ -57,16 +64,15 @@ impl Medium for FileMedium {
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
-        self.seek(offset, buffer.len())?;
-        self.file.read_exact(buffer).map_err(|_| MediumError::Failed)
+        self.read_at(offset, buffer)
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), MediumError> {
         if self.read_only {
             return Err(MediumError::ReadOnly);
         }
-        self.seek(offset, bytes.len())?;
-        self.file.write_all(bytes).map_err(|_| MediumError::Failed)
+        self.check(offset, bytes.len())?;
+        positional::write_all_at(&self.file, bytes, offset).map_err(|_| MediumError::Failed)
     }
 
     fn flush(&mut self) -> Result<(), MediumError> {
@@ -74,5 +80,17 @@ impl Medium for FileMedium {
             return Ok(());
         }
         self.file.sync_data().map_err(|_| MediumError::Failed)
+    }
+
+    fn fork(&self) -> Option<Box<dyn Medium>> {
+        let FileMedium { file, path, size, read_only } = self;
+        read_only.then(|| {
+            let fork = FileMedium { file: file.clone(), path: path.clone(), size: *size, read_only: true };
+            Box::new(fork) as Box<dyn Medium>
+        })
+    }
+
+    fn base(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 }

@@ -3,6 +3,7 @@
 pub mod detect;
 pub mod file;
 pub mod overlay;
+mod positional;
 pub mod source;
 pub mod stream;
 
