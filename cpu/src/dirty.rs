@@ -68,7 +68,7 @@ impl WriteLog {
     /// As [`WriteLog::note`], for `len` bytes.
     pub fn note_range(&mut self, offset: u64, len: u64) {
         if self.is_on() && len > 0 {
-            let end = offset.saturating_add(len).min(self.clean.len() as u64 * BITS << 12);
+            let end = offset.saturating_add(len).min((self.clean.len() as u64 * BITS) << 12);
             (offset & !0xFFF..end).step_by(4096).for_each(|page| self.note(page));
         }
     }

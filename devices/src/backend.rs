@@ -22,6 +22,12 @@ pub enum MediumError {
     Failed,
 }
 
+/// Takes a piece of a medium's content: its offset, and its bytes.
+pub type EachChange<'a> = dyn FnMut(u64, &[u8]) -> Result<(), MediumError> + 'a;
+
+/// What is in a drive: a medium, or nothing.
+pub type Content = Option<Box<dyn Medium>>;
+
 /// A medium in a drive: a fixed number of bytes that can be read and, mostly, written.
 ///
 /// Calls block until they are done and touch no guest-visible state. How long a transfer takes in guest time
@@ -55,10 +61,7 @@ pub trait Medium: std::fmt::Debug + Send {
 
     /// Calls `each` with what differs from the content of [`Medium::base`], or, without one, from zeros: offsets and
     /// bytes, where later ones hold. Fails as soon as `each` does.
-    fn changes(
-        &mut self,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), MediumError>,
-    ) -> Result<(), MediumError> {
+    fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {
         if self.base().is_some() {
             return Ok(());
         }
@@ -79,7 +82,7 @@ pub trait Medium: std::fmt::Debug + Send {
 /// declared bad, to see what a guest makes of them.
 ///
 /// ```
-/// use idem86_devices::backend::{Medium, MediumError, MemoryMedium};
+/// use idem86_devices::backend::{EachChange, Medium, MediumError, MemoryMedium};
 /// let mut disk = MemoryMedium::new(vec![0; 1024]).with_bad_range(512..600);
 /// disk.write(0, b"abc").unwrap();
 /// let mut bytes = [0; 3];

@@ -120,6 +120,13 @@ impl Engine {
         }
     }
 
+    /// Forgets what the RAM is: it will be another, or is to be frozen.
+    pub fn detach(&mut self) {
+        if let Engine::Translator(translator) = self {
+            translator.detach();
+        }
+    }
+
     /// Lets `cpu` run; see [`Cpu::run`].
     pub fn run(&mut self, cpu: &mut Cpu, ram: &[Cell<u8>], bus: &mut dyn Bus, budget: Work) -> Stop {
         match self {

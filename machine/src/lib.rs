@@ -20,6 +20,7 @@ pub mod lockstep;
 pub mod machine;
 pub mod memmap;
 pub mod output;
+mod plan;
 pub mod ports;
 pub mod registers;
 mod router;

@@ -1,29 +1,24 @@
 //! The machine: processor, board and memory, and the loop that runs them in common guest time.
 
-use crate::board::{Board, FIRMWARE_TRAP};
-use crate::clock::{Clock, ClockKind};
-use crate::cmos::{self, Setup};
-use crate::config::{Config, ConfigError, Firmware, IdeDrive};
+use crate::board::Board;
+use crate::clock::ClockKind;
 use crate::engine::Engine;
 use crate::guest_memory::GuestMemory;
 use crate::kernel;
 use crate::keyboard::KeyQueue;
-use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
 use crate::output::{Outputs, Port};
+use crate::plan::Plan;
 use crate::run::Control;
+use crate::snapshot::Memory;
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
 use idem86_devices::acpi::PowerRequest;
-use idem86_devices::floppy::{DriveType, Format};
-use idem86_devices::fw_cfg::Key;
-use idem86_devices::ide::{ChannelId, Identity, Slot};
 use idem86_devices::time::{GuestDuration, GuestTime};
-use idem86_firmware::kernel_rom;
-use idem86_firmware::loader::Loaded;
 use idem86_translator::Ram;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Why a run came back.
@@ -81,9 +76,11 @@ pub struct Machine {
     pub(crate) outputs: Outputs,
     /// What other threads want.
     pub(crate) control: Control,
-    pub(crate) reboot: bool,
-    pub(crate) kernel: Option<Loaded>,
+    /// What it was built from.
+    pub(crate) plan: Arc<Plan>,
     pub(crate) counters: Counters,
+    /// What the log of writes counts from, once a snapshot was taken.
+    pub(crate) origin: Option<Memory>,
 }
 
 /// How far to run.
@@ -119,113 +116,7 @@ pub(crate) enum Pass {
     Outcome(Outcome),
 }
 
-/// Where the ROM that starts a kernel lies in the low ROM space: at D0000h, where a BIOS looks for option ROMs.
-const KERNEL_ROM: usize = 0x1_0000;
-
-/// The places of IDE drives, in the order of the letters a to d.
-const IDE_SLOTS: [(&str, Slot); 4] = [
-    ("hda", Slot { channel: ChannelId::Primary, is_device_1: false }),
-    ("hdb", Slot { channel: ChannelId::Primary, is_device_1: true }),
-    ("hdc", Slot { channel: ChannelId::Secondary, is_device_1: false }),
-    ("hdd", Slot { channel: ChannelId::Secondary, is_device_1: true }),
-];
-
-/// The drive that a PC would have for diskettes of `format`: of those that take it, the most usual.
-fn suitable_drive(format: Format) -> DriveType {
-    let usual = [DriveType::Hd35, DriveType::Hd525, DriveType::Ed35];
-    // A 40-track diskette belongs into a 40-track drive, where it can be written without harm.
-    let narrow = format.drive_type() == DriveType::Dd525;
-    let fitting = usual.into_iter().find(|drive| !narrow && drive.accepts(format));
-    fitting.unwrap_or(format.drive_type())
-}
-
 impl Machine {
-    /// Builds a machine and switches it on.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
-        config.check()?;
-        let mut engine = Engine::new(config.engine).map_err(|e| ConfigError::Engine(e.to_string()))?;
-        let bios = match config.firmware {
-            Firmware::Builtin => idem86_firmware::bios::image().to_vec(),
-            Firmware::Image(image) => image,
-        };
-        let vga_bios = config.vga_bios.unwrap_or_else(|| idem86_firmware::video::rom().to_vec());
-        let map = MemoryMap::new(config.memory, bios.len() as u64);
-        let mut slab = Ram::new(map.slab() as usize).map_err(|e| ConfigError::Host(e.to_string()))?;
-        let bios_at = map.bios_rom() as usize;
-        slab[bios_at..].copy_from_slice(&bios);
-        // The low ROM space ends with the last 128 KiB of the BIOS.
-        let low = map.low_rom() as usize;
-        slab[low..bios_at].fill(0xFF);
-        let tail = bios.len().min(0x2_0000);
-        slab[bios_at - tail..bios_at].copy_from_slice(&bios[bios.len() - tail..]);
-        debug_assert_eq!(bios_at - low, (MEGABYTE - PAM_AREA) as usize);
-        slab[low..low + vga_bios.len()].copy_from_slice(&vga_bios);
-        // A drive for every diskette, and an empty one, since no PC is without.
-        let format = |n: usize| config.floppies[n].as_ref().and_then(|m| Format::of_size(m.size()));
-        let drive = |n: usize| format(n).map(suitable_drive);
-        let floppies = [Some(drive(0).unwrap_or(DriveType::Hd35)), drive(1)];
-        let disks = std::array::from_fn(|n| match &config.ide[n] {
-            Some(IdeDrive::Disk(medium)) => Some(medium.size() / 512),
-            _ => None,
-        });
-        let setup = Setup { memory: config.memory, disks, boot: config.boot, floppies };
-        let clock = Clock::new(config.clock);
-        let mut board = Board::new(map, clock, config.start, config.serial_pace, floppies);
-        for (number, medium) in (0..).zip(config.floppies) {
-            if let Some(medium) = medium {
-                board.floppy.insert(number, medium).map_err(|e| ConfigError::Floppy(b'A' + number, e))?;
-            }
-        }
-        for ((name, slot), drive) in IDE_SLOTS.into_iter().zip(config.ide) {
-            let identity = |model: &str| Identity {
-                serial: format!("IDEM86-{}", name.to_uppercase()),
-                firmware: env!("CARGO_PKG_VERSION").into(),
-                model: model.into(),
-            };
-            let attached = match drive {
-                None => Ok(()),
-                Some(IdeDrive::Disk(medium)) => {
-                    board.ide.attach_disk(slot, medium, identity("idem86 disk"), None)
-                }
-                Some(IdeDrive::Cdrom(medium)) => {
-                    board.ide.attach_cdrom(slot, medium, identity("idem86 CD-ROM"))
-                }
-            };
-            attached.map_err(|e| ConfigError::Drive(name, e))?;
-        }
-        engine.attach(&slab);
-        let mut machine = Machine {
-            cpu: Cpu::new(),
-            board,
-            keyboard: KeyQueue::default(),
-            slab,
-            engine,
-            outputs: Outputs::default(),
-            control: Control::default(),
-            reboot: config.reboot,
-            kernel: config.kernel,
-            counters: Counters::default(),
-        };
-        cmos::write(&mut machine.board.rtc, &setup);
-        let (fw_cfg, slab) = (&mut machine.board.fw_cfg, &mut machine.slab);
-        fw_cfg.set(Key::RAM_SIZE, config.memory.to_le_bytes());
-        fw_cfg.set(Key::PROCESSORS, 1u16.to_le_bytes());
-        fw_cfg.set(Key::MAXIMUM_PROCESSORS, 1u16.to_le_bytes());
-        fw_cfg.set(Key::IRQ0_OVERRIDE, [1]);
-        if machine.kernel.is_some() {
-            let rom = kernel_rom::image(FIRMWARE_TRAP);
-            slab[low + KERNEL_ROM..][..rom.len()].copy_from_slice(&rom);
-            // SeaBIOS takes option ROMs and the order of boot devices from here.
-            let fits = "few files in a new directory";
-            fw_cfg.set_file("genroms/idem86-kernel.rom", rom).expect(fits);
-            fw_cfg.set_file("bootorder", "/rom@genroms/idem86-kernel.rom\0").expect(fits);
-        }
-        // SeaBIOS clears the ROM area and loads the ROM of a PCI device from here.
-        fw_cfg.set_file("pci1234,1111.rom", vga_bios).expect("few files in a new directory");
-        machine.board.advance(GuestTime::ZERO);
-        Ok(machine)
-    }
-
     /// Guest time now.
     pub fn now(&self) -> GuestTime {
         self.board.now(self.cpu.work())
@@ -310,8 +201,8 @@ impl Machine {
                         return Pass::Outcome(Outcome::Watchpoint { linear, write });
                     }
                 }
-                Stop::Reset if !self.reboot => return Pass::Outcome(Outcome::Reset),
-                Stop::Shutdown if !self.reboot => return Pass::Outcome(Outcome::TripleFault),
+                Stop::Reset if !self.plan.reboot => return Pass::Outcome(Outcome::Reset),
+                Stop::Shutdown if !self.plan.reboot => return Pass::Outcome(Outcome::TripleFault),
                 stop @ (Stop::Reset | Stop::Shutdown) => {
                     if stop == Stop::Reset && std::mem::take(&mut self.board.signals.system_reset) {
                         self.reset();
@@ -378,7 +269,7 @@ impl Machine {
         if self.serve_firmware() {
             return;
         }
-        if let Some(loaded) = &self.kernel
+        if let Some(loaded) = &self.plan.kernel
             && self.cpu.real_mode()
         {
             let map = self.board.memory.clone();

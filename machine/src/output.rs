@@ -125,6 +125,12 @@ impl Outputs {
         }
     }
 
+    /// Nothing was printed yet; sinks stay.
+    pub fn forget(&mut self) {
+        let all = self.serial.iter_mut().chain([&mut self.debug_console]);
+        all.for_each(|output| *output = Output { sink: output.sink.take(), ..Output::default() });
+    }
+
     /// `port` printed `bytes`.
     pub fn push(&mut self, port: Port, bytes: &[u8]) {
         if let Err(error) = self.of(port).push(bytes) {

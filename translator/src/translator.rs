@@ -96,6 +96,12 @@ impl Translator {
         &self.options
     }
 
+    /// Drops all windows: the RAM that they show is to be frozen, or another will be lent.
+    pub fn detach(&mut self) {
+        self.attached = None;
+        self.views = Views::default();
+    }
+
     /// What it did so far.
     pub fn counters(&self) -> Counters {
         Counters { cache: self.cache.counters, fills: self.shadow.fills, ..self.counters }

@@ -40,6 +40,11 @@ impl Translator {
         match *self {}
     }
 
+    /// Does nothing.
+    pub fn detach(&mut self) {
+        match *self {}
+    }
+
     /// Nothing.
     pub fn listing(&self, _: &[u64], _: &[u8]) -> String {
         match *self {}

@@ -28,7 +28,7 @@ pub use format::{DriveType, Format};
 pub use state::FloppyState;
 
 use crate::access::{AccessSize, IoError, PortIo, PortRange};
-use crate::backend::{Medium, MediumError};
+use crate::backend::{Content, Medium, MediumError};
 use crate::dma::DmaPeripheral;
 use crate::irq::IrqLine;
 use crate::reset::Reset;
@@ -163,11 +163,7 @@ impl Floppy {
 
     /// Exchanges the diskette in drive `number` without the guest's noticing, as when a machine is restored; gives what
     /// was there. What does not go into the drive comes back as an error.
-    pub fn replace_medium(
-        &mut self,
-        number: u8,
-        medium: Option<Box<dyn Medium>>,
-    ) -> Result<Option<Box<dyn Medium>>, Option<Box<dyn Medium>>> {
+    pub fn replace_medium(&mut self, number: u8, medium: Content) -> Result<Content, Content> {
         let drive = self.drives.get_mut(usize::from(number)).and_then(Option::as_mut);
         let format = medium.as_ref().and_then(|medium| Format::of_size(medium.size()));
         let diskette = match (drive, medium, format) {

@@ -39,7 +39,7 @@ pub use report::{MediumOperation, MediumReport};
 pub use state::IdeState;
 
 use crate::access::{AccessSize, DmaMemory, IoError, PortIo, PortRange};
-use crate::backend::Medium;
+use crate::backend::{Content, Medium};
 use crate::irq::IrqLine;
 use crate::reset::Reset;
 use crate::time::{GuestTime, Timed};
@@ -305,11 +305,7 @@ impl Ide {
     /// Exchanges what lies in the drive in `slot` without the guest's noticing, as when a machine is restored; gives
     /// what was there. A disk stays a disk: `medium` comes back as an error if it is missing or too small, or if there
     /// is no drive for it.
-    pub fn replace_medium(
-        &mut self,
-        slot: Slot,
-        medium: Option<Box<dyn Medium>>,
-    ) -> Result<Option<Box<dyn Medium>>, Option<Box<dyn Medium>>> {
+    pub fn replace_medium(&mut self, slot: Slot, medium: Content) -> Result<Content, Content> {
         let drive = &mut self.channel(slot.channel).drives[usize::from(slot.is_device_1)];
         match (drive.as_mut().map(|drive| &mut drive.unit), medium) {
             (None, None) => Ok(None),

@@ -4,7 +4,7 @@
 //! others have too takes a new one.
 
 use super::{ImageError, positional};
-use idem86_devices::backend::{Medium, MediumError};
+use idem86_devices::backend::{EachChange, Medium, MediumError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -193,10 +193,7 @@ impl Medium for Overlay {
         self.base.path.as_deref()
     }
 
-    fn changes(
-        &mut self,
-        each: &mut dyn FnMut(u64, &[u8]) -> Result<(), MediumError>,
-    ) -> Result<(), MediumError> {
+    fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {
         if self.base.path.is_none() {
             self.base.medium().changes(each)?;
         }

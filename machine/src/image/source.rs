@@ -4,7 +4,7 @@ use super::detect::ImageKind;
 use super::overlay::Overlay;
 use super::stream::StreamMedium;
 use super::{ImageError, ImageOptions, open};
-use idem86_devices::backend::{Medium, MediumError, MemoryMedium};
+use idem86_devices::backend::{EachChange, Medium, MediumError, MemoryMedium};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -185,6 +185,18 @@ impl Medium for WriteProtected {
 
     fn flush(&mut self) -> Result<(), MediumError> {
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn Medium>> {
+        Some(Box::new(WriteProtected(self.0.fork()?)))
+    }
+
+    fn base(&self) -> Option<&Path> {
+        self.0.base()
+    }
+
+    fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {
+        self.0.changes(each)
     }
 }
 

@@ -1,12 +1,10 @@
 //! State hashes: two machines with the same hash will do the same.
 
+use super::media::PLACES;
 use super::state::MachineState;
 use crate::machine::Machine;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
-
-/// Bytes that are looked at together; pieces of zeros count for nothing.
-const PIECE: usize = 4096;
 
 /// The hash of a machine's state; see [`Machine::state_hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,17 +18,31 @@ impl fmt::Display for StateHash {
 
 impl Machine {
     /// A hash of everything that decides what the guest will do and see: processor, time, devices, keys that wait,
-    /// memory and ROMs. Under the virtual clock the same machine with the same inputs has the same hash after the same
+    /// memory and ROMs, and what media hold beside their files. Under the virtual clock the same machine with the same inputs has the same hash after the same
     /// guest time, on every engine and every host, whatever snapshots were taken on the way.
     ///
-    /// What already left the machine is not part of it: output that the host has not taken yet, and counters.
-    pub fn state_hash(&self) -> StateHash {
+    /// What already left the machine is not part of it: output that the host has not taken yet, counters, and what was
+    /// written to images in place.
+    pub fn state_hash(&mut self) -> StateHash {
         let mut hash = Xxh3::new();
         hash.update(&self.save_state().guest_visible());
-        for (number, piece) in (0u64..).zip(self.slab.chunks(PIECE)) {
-            if piece.iter().any(|byte| *byte != 0) {
-                hash.update(&number.to_le_bytes());
-                hash.update(piece);
+        for (number, page) in self.used_memory() {
+            if page.iter().any(|byte| *byte != 0) {
+                hash.update(&(number as u64).to_le_bytes());
+                hash.update(page);
+            }
+        }
+        for (number, (_, place)) in PLACES.into_iter().enumerate() {
+            let Some(medium) = self.medium(place) else { continue };
+            hash.update(&(number as u64 | 1 << 63).to_le_bytes());
+            let mut part = |offset: u64, bytes: &[u8]| {
+                hash.update(&offset.to_le_bytes());
+                hash.update(bytes);
+                Ok(())
+            };
+            if let Err(error) = medium.changes(&mut part) {
+                // It is different from one that can be read.
+                hash.update(error.to_string().as_bytes());
             }
         }
         StateHash(hash.digest128())
@@ -44,9 +56,10 @@ impl MachineState {
             uart.take_output();
         }
         self.board.debug_console.clear();
-        // Whether the host wanted the last run to end.
+        // Whether the host wanted the last run to end, and what the processor has cached.
         self.cpu.pause_pending = false;
         self.board.signals.pause = false;
+        self.board.signals.remapped = false;
         let MachineState { parts, cpu, now, board, keyboard, counters: _ } = self;
         postcard::to_stdvec(&(parts, cpu, now, board, keyboard)).expect("plain data is always serialised")
     }

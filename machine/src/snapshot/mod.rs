@@ -1,6 +1,144 @@
 //! Saving, restoring and comparing whole machines.
+//!
+//! [`Machine::snapshot`] keeps a machine as it is at a moment, in memory; [`Machine::restore`] goes back to it in place,
+//! which costs as much as was written since; [`Snapshot::spawn`] and [`Machine::fork`] make independent machines that
+//! share all memory that none of them writes.
+//!
+//! The first snapshot freezes RAM instead of copying it: where the host can, it becomes an immutable object of which
+//! each machine has a private view. From then on the machine notes the first write to each page, and its engine reaches
+//! memory through tables and not through windows, which is slower for code that mostly moves data.
+//!
+//! Media belong to the snapshot. What a guest writes to a disk with an overlay (`snapshot=on`), or to one in memory, is
+//! its own; the parts that nobody writes are shared. An image that is written in place can be had only once, so a
+//! machine with one can be neither snapshot nor forked: open it with an overlay, or read-only.
+//!
+//! Host time, hooks, sinks and output that was collected are not part of a snapshot. A machine that is restored keeps
+//! its hooks and sinks and forgets the output; one that is spawned has none.
 
 pub mod hash;
+mod media;
+mod memory;
 pub mod state;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use memory::Memory;
+
+use crate::config::ConfigError;
+use crate::engine::EngineKind;
+use crate::machine::Machine;
+use crate::plan::{Media, Plan};
+use crate::ports::PortMap;
+use idem86_devices::time::GuestTime;
+use state::{Code, MachineState, StateError};
+use std::sync::Arc;
+
+/// Why a snapshot cannot be taken or restored. The machine is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A medium that exists only once.
+    #[error("{0}: an image that is written in place cannot be in a snapshot; use snapshot=on or readonly=on")]
+    Medium(&'static str),
+    /// Restoring in place needs the machine of the snapshot, or one that was forked from it.
+    #[error("the snapshot is of another machine; spawn one from it")]
+    OtherMachine,
+    /// Drives were added or exchanged since.
+    #[error("{0}: not the drive that the snapshot's medium was in")]
+    Drive(&'static str),
+    /// The state does not fit.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// No machine can be built.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The host does not give the memory.
+    #[error("the host does not give the memory: {0}")]
+    Host(#[from] std::io::Error),
+}
+
+/// A machine as it was at a moment; see the module's description.
+#[derive(Debug)]
+pub struct Snapshot {
+    plan: Arc<Plan>,
+    ports: PortMap,
+    state: MachineState,
+    memory: Memory,
+    media: Media,
+}
+
+impl Machine {
+    /// Keeps the machine as it is now.
+    pub fn snapshot(&mut self) -> Result<Snapshot, SnapshotError> {
+        let media = self.fork_media()?;
+        let memory = self.freeze_memory()?;
+        let (plan, ports, state) = (self.plan.clone(), self.board.ports.clone(), self.save_state());
+        Ok(Snapshot { plan, ports, state, memory, media })
+    }
+
+    /// Goes back to the moment of `snapshot`, which was taken of this machine or of one that it shares an origin with.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        if !Arc::ptr_eq(&self.plan, &snapshot.plan) {
+            return Err(SnapshotError::OtherMachine);
+        }
+        let other_base = match &self.origin {
+            Some(origin) if origin.has_same_base(&snapshot.memory) => None,
+            _ => Some(snapshot.memory.map()?),
+        };
+        let replaced = self.exchange_media(snapshot.media.fork()?)?;
+        let code = if other_base.is_some() { Code::Forget } else { Code::Keep };
+        let before = self.save_state();
+        if let Err(error) = self.take_over(&snapshot.state, code) {
+            self.exchange_media(replaced).expect("they were in these drives");
+            self.take_over(&before, Code::Keep).expect("a machine takes the state that it was in");
+            return Err(error.into());
+        }
+        match other_base {
+            None => _ = self.put_back(&snapshot.memory),
+            Some(slab) => {
+                self.engine.detach();
+                self.slab = slab;
+                self.engine.attach(&self.slab);
+                self.begin_with(&snapshot.memory);
+            }
+        }
+        self.board.ports.clone_from(&snapshot.ports);
+        self.outputs.forget();
+        Ok(())
+    }
+
+    /// Another machine in the same state, with the same engine. Neither sees what the other does from now on.
+    pub fn fork(&mut self) -> Result<Machine, SnapshotError> {
+        self.snapshot()?.spawn()
+    }
+}
+
+impl Snapshot {
+    /// A machine in the state of the snapshot.
+    pub fn spawn(&self) -> Result<Machine, SnapshotError> {
+        self.build(self.plan.clone())
+    }
+
+    /// As [`Snapshot::spawn`], on an engine of another kind. Snapshots of this machine cannot be restored in place on
+    /// machines that run on the first engine.
+    pub fn spawn_on(&self, engine: EngineKind) -> Result<Machine, SnapshotError> {
+        self.build(Arc::new(Plan { engine, ..Plan::clone(&self.plan) }))
+    }
+
+    fn build(&self, plan: Arc<Plan>) -> Result<Machine, SnapshotError> {
+        let mut machine = Machine::build(plan, self.memory.map()?, self.media.fork()?)?;
+        machine.board.ports.clone_from(&self.ports);
+        machine.take_over(&self.state, Code::Keep)?;
+        machine.begin_with(&self.memory);
+        Ok(machine)
+    }
+
+    /// The state of everything but memory and media.
+    pub fn state(&self) -> &MachineState {
+        &self.state
+    }
+
+    /// Guest time when it was taken.
+    pub fn now(&self) -> GuestTime {
+        self.state.now()
+    }
+}

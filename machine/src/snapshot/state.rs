@@ -227,7 +227,7 @@ impl Machine {
 
     fn parts(&self) -> [u64; 3] {
         let map = &self.board.memory;
-        [map.ram(), map.slab() - map.bios_rom(), u64::from(self.kernel.is_some())]
+        [map.ram(), map.slab() - map.bios_rom(), u64::from(self.plan.kernel.is_some())]
     }
 }
 

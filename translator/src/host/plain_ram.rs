@@ -35,7 +35,7 @@ impl Ram {
 
     /// Where the memory may hold something else than zeros: anywhere.
     pub fn used(&self) -> Vec<Range<usize>> {
-        [0..self.len()].into()
+        std::iter::once(0..self.len()).collect()
     }
 }
 
@@ -49,7 +49,7 @@ impl Base {
 
     /// As [`Ram::used`].
     pub fn used(&self) -> Vec<Range<usize>> {
-        [0..self.len()].into()
+        std::iter::once(0..self.len()).collect()
     }
 }
 

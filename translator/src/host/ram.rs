@@ -105,9 +105,8 @@ impl Base {
 
 /// Where `object` has data; everything if there is none, or it does not tell.
 fn used(object: Option<&File>, size: usize) -> Vec<Range<usize>> {
-    let whole = || [0..size].into();
     let ranges = object.and_then(|object| super::data_ranges(object, size as u64).ok());
-    let Some(ranges) = ranges else { return whole() };
+    let Some(ranges) = ranges else { return std::iter::once(0..size).collect() };
     ranges.into_iter().map(|range| range.start as usize..range.end as usize).collect()
 }
 
