@@ -125,7 +125,7 @@ fn run(workload: &mut Workload, kind: EngineKind, limit: Duration) -> Vec<Result
         let start = start.take().unwrap_or_else(Instant::now);
         let result = follow(&mut machine, &stage.steps, start, limit);
         let failed = result.is_err();
-        results.push(result.map(|()| (start.elapsed(), Digest::of(&machine))));
+        results.push(result.map(|()| (start.elapsed(), Digest::of(&mut machine))));
         if failed {
             break;
         }

@@ -34,7 +34,7 @@ pub struct Digest {
 
 impl Digest {
     /// That of `machine` now.
-    pub fn of(machine: &Machine) -> Self {
+    pub fn of(machine: &mut Machine) -> Self {
         Digest { work: machine.cpu.work(), cpu: machine.cpu.save(), machine: machine.state_hash() }
     }
 
@@ -84,7 +84,7 @@ impl EngineRunner {
         let (mut digests, mut work) = (Vec::new(), Vec::new());
         for rounds in PROOF {
             work.push(self.timed(rounds)?.1);
-            digests.push(Digest::of(self.machine.as_ref().expect("it has just run")));
+            digests.push(Digest::of(self.machine.as_mut().expect("it has just run")));
         }
         let each = work[1].saturating_sub(work[0]) / u64::from(PROOF[1] - PROOF[0]);
         let fixed = work[0].saturating_sub(each * u64::from(PROOF[0]));
