@@ -31,6 +31,7 @@ pub use idem86_firmware as firmware;
 pub use idem86_machine as machine;
 
 pub use idem86_devices::time::{GuestDuration, GuestTime};
+pub use idem86_machine::attached::{Attachment, Device};
 pub use idem86_machine::builder::{BuildError, Builder};
 pub use idem86_machine::clock::ClockKind;
 pub use idem86_machine::cmos::BootDevice;

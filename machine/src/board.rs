@@ -1,5 +1,6 @@
 //! The board: the devices of the PC, how they are wired, and their common clock.
 
+use crate::attached::Attached;
 use crate::clock::Clock;
 use crate::hooks::Hooks;
 use crate::memmap::{MemoryMap, Shadow};
@@ -117,6 +118,8 @@ pub struct Board {
     pub(crate) write_only: Vec<(u64, u8)>,
     /// Accesses that nobody answered.
     pub unclaimed: u64,
+    /// Devices of the embedding program.
+    pub(crate) attached: Attached,
     /// Who wants to know what the guest does.
     pub(crate) hooks: Hooks,
 }
@@ -210,6 +213,7 @@ impl Board {
             signals: Signals::default(),
             write_only: Vec::new(),
             unclaimed: 0,
+            attached: Attached::default(),
             hooks: Hooks::default(),
         };
         board.remap();
@@ -246,6 +250,7 @@ impl Board {
         if let Some(base) = self.pci.smbus_base() {
             self.ports.put(PortDevice::Power, &[PowerManagement::smbus_ports(base)]);
         }
+        self.map_attached();
         self.signals.remapped |= changed;
     }
 
@@ -281,12 +286,13 @@ impl Board {
             PortDevice::Pci => &mut self.pci,
             PortDevice::Power => &mut self.power,
             PortDevice::Coprocessor => &mut self.coprocessor,
+            PortDevice::Attached => &mut self.attached,
             PortDevice::None | PortDevice::FirmwareTrap => return None,
         })
     }
 
     /// All devices that act by themselves.
-    fn timed(&mut self) -> [&mut dyn Timed; 12] {
+    fn timed(&mut self) -> [&mut dyn Timed; 13] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pit,
@@ -301,11 +307,12 @@ impl Board {
             &mut self.vga,
             &mut self.power,
             &mut self.lapic,
+            &mut self.attached,
         ]
     }
 
     /// All devices, for RESET.
-    fn resettable(&mut self) -> [&mut dyn Reset; 22] {
+    fn resettable(&mut self) -> [&mut dyn Reset; 23] {
         let [com1, com2, com3, com4] = &mut self.com;
         [
             &mut self.pic,
@@ -330,6 +337,7 @@ impl Board {
             &mut self.lapic,
             &mut self.ioapic,
             &mut self.coprocessor,
+            &mut self.attached,
         ]
     }
 
@@ -404,6 +412,10 @@ impl Board {
                 }
                 &self.power
             }
+            PortDevice::Attached => {
+                self.signals.pause |= self.attached.wants_bus();
+                &self.attached
+            }
             PortDevice::DebugExit => {
                 self.signals.pause = true;
                 return;
@@ -474,6 +486,7 @@ impl Board {
         if self.floppy.dma_request() {
             self.dma.service(Floppy::DMA_CHANNEL, &mut self.floppy, memory, now);
         }
+        self.attached.master_bus(memory, now);
         if self.dma.memory_to_memory_requested() {
             self.dma.copy_memory_to_memory(memory);
         }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attached;
 pub mod board;
 pub mod builder;
 pub mod clock;

@@ -49,6 +49,8 @@ pub enum PortDevice {
     Power,
     /// Latch of coprocessor errors.
     Coprocessor,
+    /// A device of the embedding program.
+    Attached,
     /// Where our firmware calls its services.
     FirmwareTrap,
 }

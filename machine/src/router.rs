@@ -85,6 +85,11 @@ impl Board {
     }
 
     fn read_memory(&mut self, address: u64, size: AccessSize, now: GuestTime) -> u32 {
+        if let Some((device, region, offset)) = self.attached.at_address(address) {
+            let value = device.read(region, offset, size, now) & size.ones();
+            self.note_deadline(PortDevice::Attached);
+            return value;
+        }
         if let Some(offset) = self.frame_buffer_offset(address) {
             return self.vga.linear_frame_buffer().read_memory(offset, size, now).unwrap_or(size.ones());
         }
@@ -105,6 +110,11 @@ impl Board {
                 self.write_only.push((ram + u64::from(n), (value >> (8 * n)) as u8));
             }
             self.signals.pause = true;
+            return;
+        }
+        if let Some((device, region, offset)) = self.attached.at_address(address) {
+            device.write(region, offset, size, value & size.ones(), now);
+            self.note_deadline(PortDevice::Attached);
             return;
         }
         match self

@@ -1,6 +1,7 @@
 //! The embedding interface, as a program that embeds a machine uses it. Guests are boot sectors assembled here.
 
 mod build;
+mod devices;
 mod hooks;
 mod run;
 mod support;

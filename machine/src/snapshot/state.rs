@@ -1,5 +1,6 @@
 //! The state of a machine but for its memory and its media: processor, clock, devices, what the user typed.
 
+use crate::attached::Attached;
 use crate::board::{Board, Signals};
 use crate::keyboard::KeyQueue;
 use crate::machine::{Counters, Machine};
@@ -161,6 +162,7 @@ board_state! {
     pci: Pci,
     power: PowerManagement,
     coprocessor: CoprocessorLatch,
+    attached: Attached,
     // Last: devices drive their lines, and the levels are these.
     irqs: IrqBank,
 }
