@@ -16,6 +16,8 @@ pub struct ModeKey {
     pub user: bool,
     /// Real mode.
     pub real: bool,
+    /// CPL 0 of protected mode.
+    pub kernel: bool,
     /// Virtual-8086 mode.
     pub v8086: bool,
     /// CLI and STI change IF.
@@ -50,6 +52,7 @@ impl ModeKey {
             stack32: cpu.seg[SegReg::Ss as usize].access.big(),
             user,
             real: cpu.real_mode(),
+            kernel: cpu.cpl == 0 && !cpu.real_mode(),
             v8086: cpu.v8086(),
             interrupts: cpu.real_mode() || cpu.cpl <= cpu.eflags.iopl(),
             down: cpu.eflags.has(bit::DF),
@@ -76,7 +79,8 @@ impl ModeKey {
     }
 }
 
-fn is_flat(s: &Segment) -> bool {
+/// Whether all 4 GiB can be read and written through `s` without relocation.
+pub fn is_flat(s: &Segment) -> bool {
     const ALL: Bounds = Bounds { min: 0, max: u32::MAX };
     s.base == 0 && s.read == ALL && s.write == ALL
 }

@@ -5,7 +5,8 @@ use crate::counters::Counters;
 use crate::emit::stubs::Stubs;
 use crate::host::arena::CodeArena;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, FAULT_SITE};
-use crate::key::ModeKey;
+use crate::host::descriptors::{Known, KnownDescriptors};
+use crate::key::{ModeKey, is_flat};
 use crate::lower::{GO_SITE, Site, SiteKind, UNIT_SHIFT};
 use crate::shadow::{INDEX_MASK, Shadow};
 use crate::space::Space;
@@ -15,10 +16,11 @@ use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::DirectPage;
 use idem86_cpu::event::exception::vector;
-use idem86_cpu::mmu::tlb::Change;
+use idem86_cpu::mmu::tlb::{Change, View};
+use idem86_cpu::state::descriptor::{Descriptor, Selector};
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
-use idem86_cpu::state::segment::{Bounds, SegReg};
+use idem86_cpu::state::segment::{Bounds, SegReg, Segment};
 use std::collections::BTreeMap;
 
 /// The longest stay in translated code, in units of work.
@@ -75,27 +77,47 @@ fn load(cpu: &Cpu, context: &mut Context) {
     context.end = cpu.work() + left;
 }
 
+/// What may be read and written through a segment, in the form of the context.
+fn bounds(segment: &Segment) -> (u64, u64) {
+    let last = |b: Bounds| Context::limit((b.min == 0).then_some(b.max));
+    (last(segment.read), last(segment.write))
+}
+
 /// The segments, from the processor to the context.
 fn load_segments(cpu: &Cpu, context: &mut Context) {
-    let last = |b: Bounds| (b.min == 0).then_some(b.max);
+    if context.gdtr != (cpu.gdtr.base, cpu.gdtr.limit) {
+        context.gdtr = (cpu.gdtr.base, cpu.gdtr.limit);
+        context.known = KnownDescriptors::default();
+    }
     for s in SegReg::ALL {
         let segment = &cpu.seg[s as usize];
         context.selectors[s as usize] = segment.selector.into();
         context.seg_base[s as usize] = segment.base;
-        context.seg_read[s as usize] = Context::limit(last(segment.read));
-        context.seg_write[s as usize] = Context::limit(last(segment.write));
+        (context.seg_read[s as usize], context.seg_write[s as usize]) = bounds(segment);
     }
 }
 
-/// Segment registers that were loaded in real mode, from the context to the processor.
+/// Segment registers that were loaded, from the context to the processor.
 pub fn store_segments(context: &mut Context, cpu: &mut Cpu) {
     if context.reloaded == [0; 8] {
         return;
     }
-    for s in [SegReg::Es, SegReg::Ds, SegReg::Fs, SegReg::Gs] {
-        if context.reloaded[s as usize] != 0 {
-            let segment = &mut cpu.seg[s as usize];
-            *segment = segment.reloaded_real(context.selectors[s as usize] as u16);
+    let real = cpu.real_mode();
+    for s in SegReg::ALL.map(|s| s as usize) {
+        if context.reloaded[s] == 0 {
+            continue;
+        }
+        let (segment, selector) = (&mut cpu.seg[s], Selector(context.selectors[s] as u16));
+        if real {
+            *segment = segment.reloaded_real(selector.0);
+            continue;
+        }
+        let descriptor = std::mem::take(&mut context.loaded[s]);
+        if descriptor != 0 {
+            *segment = Descriptor(descriptor).segment(selector.0);
+        }
+        if selector.is_null() {
+            *segment = segment.nulled(selector.0);
         }
     }
     context.reloaded = [0; 8];
@@ -271,6 +293,7 @@ impl Callouts for Session<'_, '_> {
                 return self.redirect(context);
             }
             load_segments(self.cpu, context);
+            self.learn_descriptors(context);
         }
         load(self.cpu, context);
         context.budget -= left - 1;
@@ -279,6 +302,45 @@ impl Callouts for Session<'_, '_> {
 }
 
 impl Session<'_, '_> {
+    /// At CPL 0 of protected mode: what loads of the selectors in DS, ES, FS and GS give.
+    fn learn_descriptors(&mut self, context: &mut Context) {
+        if !self.key.kernel {
+            return;
+        }
+        for s in [SegReg::Ds, SegReg::Es, SegReg::Fs, SegReg::Gs] {
+            let selector = self.cpu.seg[s as usize].selector;
+            if let Some(known) = self.describe(Selector(selector)) {
+                *context.known.place(selector) = known;
+            }
+        }
+    }
+
+    /// What a load of `selector` at CPL 0 gives, if translated code can find its descriptor again.
+    fn describe(&mut self, selector: Selector) -> Option<Known> {
+        let gdtr = self.cpu.gdtr;
+        if selector.is_null() || selector.is_local() || selector.offset() + 7 > u64::from(gdtr.limit) {
+            return None;
+        }
+        let linear = u32::try_from(gdtr.base + selector.offset()).ok().filter(|linear| linear % 8 == 0)?;
+        let page = self.cpu.direct_page(View::Supervisor, u64::from(linear)).filter(|page| page.read)?;
+        let end = page.ram.checked_add(0x1000)?;
+        (end <= self.biu.ram.len() as u64).then_some(())?;
+        let descriptor = Descriptor(self.biu.ram_read(page.ram + u64::from(linear & 0xFFF)));
+        let rights = descriptor.access();
+        let loads = rights.is_readable()
+            && rights.present()
+            && descriptor.0 & Descriptor::ACCESSED != 0
+            && (rights.is_conforming_code() || selector.rpl() <= rights.dpl());
+        if !loads {
+            return None;
+        }
+        self.shadow.fill(false, linear, page, self.biu.ram.as_ptr() as u64);
+        let segment = descriptor.segment(selector.0);
+        let flat = if is_flat(&segment) { Known::FLAT } else { 0 };
+        let (read, write) = bounds(&segment);
+        Some(Known::new(u64::from(selector.0) | flat, linear, descriptor.0, segment.base, read, write))
+    }
+
     /// Goes on at CS:EIP without leaving translated code, if its code is known.
     fn redirect(&mut self, context: &mut Context) -> Option<u64> {
         if self.cpu.budget_left() == 0 {

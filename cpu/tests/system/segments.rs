@@ -3,6 +3,7 @@
 
 use crate::kit::*;
 use iced_x86::code_asm::*;
+use idem86_cpu::run::Stop;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{AccessRights, SegReg, Segment};
 
@@ -281,4 +282,130 @@ fn descriptors_are_read_as_the_supervisor() {
     k.cpu.state_changed();
     k.check("not there", Led::To(14, Some(0)), |a| a.mov(ds, eax));
     assert_eq!(k.cpu.cr2, place::LDT as u64);
+}
+
+/// Loads of the same selector again and again, while its descriptor changes in memory behind each.
+#[test]
+fn every_load_reads_the_descriptor() {
+    let mut k = Kit::protected(0);
+    for r in [fs, ds] {
+        k.set_descriptor(sel::FREE, segment(place::DATA, 0xF_FFFF, rights::DATA32));
+        for n in 0..8 {
+            k.put32(place::DATA + 4 * n, 1 << n);
+        }
+        k.cpu.rip = place::CODE as u64;
+        k.cpu.gpr.set(gpr::AX, sel::FREE as u32);
+        k.cpu.gpr.set(gpr::CX, 8u32);
+        k.cpu.gpr.set(gpr::DX, 0u32);
+        k.code(|a| {
+            let mut again = a.create_label();
+            a.set_label(&mut again)?;
+            a.mov(r, eax)?;
+            if r == fs {
+                a.add(edx, dword_ptr(0).fs())?
+            } else {
+                a.add(edx, dword_ptr(0).ds())?
+            };
+            a.add(byte_ptr(place::GDT + sel::FREE as u32 + 2).es(), 4)?;
+            a.dec(ecx)?;
+            a.jne(again)?;
+            a.hlt()
+        });
+        assert_eq!(k.run(1000), Stop::Halted);
+        k.cpu.halted = false;
+        assert_eq!(k.cpu.gpr.get::<u32>(gpr::DX), 0xFF);
+        let register = if r == fs { SegReg::Fs } else { SegReg::Ds };
+        assert_eq!(k.cpu.seg[register as usize].base, place::DATA as u64 + 28, "that of the last load");
+    }
+}
+
+/// Loads that are right until the descriptor changes so that they are not.
+#[test]
+fn every_load_checks_the_descriptor() {
+    // What becomes of the byte of access rights, or of the limit of the GDT; the fault.
+    let rows: [(&str, u8, Led); 3] = [
+        ("not present", 0x13, np(sel::FREE)),
+        ("code that cannot be read", 0x99, gp(sel::FREE)),
+        ("a system segment", 0x82, gp(sel::FREE)),
+    ];
+    for (name, access, led) in rows {
+        let mut k = Kit::protected(0);
+        k.set_descriptor(sel::FREE, segment(place::DATA, 0xF_FFFF, rights::DATA32));
+        k.cpu.gpr.set(gpr::AX, sel::FREE as u32);
+        k.cpu.gpr.set(gpr::CX, 8u32);
+        k.code(|a| {
+            let (mut again, mut next) = (a.create_label(), a.create_label());
+            a.set_label(&mut again)?;
+            a.mov(fs, eax)?;
+            a.dec(ecx)?;
+            a.cmp(ecx, 2)?;
+            a.jne(next)?;
+            a.mov(byte_ptr(place::GDT + sel::FREE as u32 + 5).es(), access as u32)?;
+            a.set_label(&mut next)?;
+            a.jmp(again)
+        });
+        assert_eq!(k.run(100), Stop::Halted, "{name}: in the handler");
+        k.cpu.rip -= 1;
+        assert_eq!(k.led(), led, "{name}");
+        assert_eq!(k.cpu.gpr.get::<u32>(gpr::CX), 2, "{name}: the load behind the change");
+        assert_eq!(k.selector(SegReg::Fs), sel::FREE, "{name}: the register is as it was");
+    }
+}
+
+/// A null selector takes everything away, and the limit stays.
+#[test]
+fn null_and_back_again_and_again() {
+    let mut k = Kit::protected(0);
+    k.set_descriptor(sel::FREE, segment(place::DATA, 0x1234, 0x4093));
+    k.cpu.gpr.set(gpr::AX, sel::FREE as u32);
+    k.cpu.gpr.set(gpr::CX, 8u32);
+    k.cpu.gpr.set(gpr::DX, 0u32);
+    k.code(|a| {
+        let mut again = a.create_label();
+        a.set_label(&mut again)?;
+        a.mov(gs, eax)?;
+        a.mov(ebx, dword_ptr(0).gs())?;
+        a.mov(gs, edx)?;
+        a.dec(ecx)?;
+        a.jne(again)?;
+        a.mov(ebx, dword_ptr(0).gs())
+    });
+    assert_eq!(k.run(100), Stop::Halted, "in the handler");
+    k.cpu.rip -= 1;
+    assert_eq!(k.led(), gp(0));
+    let register = k.cpu.seg[SegReg::Gs as usize];
+    assert_eq!((register.selector, register.base, register.limit), (0, 0, 0x1234));
+}
+
+/// The same selector in another table.
+#[test]
+fn a_new_gdt_counts_at_once() {
+    let mut k = Kit::protected(0);
+    let other = place::DATA + 0x1000;
+    for n in 0..16 {
+        let descriptor = k.get64(place::GDT + 8 * n);
+        k.put64(other + 8 * n, descriptor);
+    }
+    k.set_descriptor(sel::FREE, segment(0x1111, 0xFF, 0x4093));
+    k.put64(other + sel::FREE as u32, segment(0x2222, 0xFF, 0x4093));
+    for (at, table) in [(place::DATA, place::GDT), (place::DATA + 8, other)] {
+        k.put16(at, 0x7F);
+        k.put32(at + 2, table);
+    }
+    k.cpu.gpr.set(gpr::AX, sel::FREE as u32);
+    k.cpu.gpr.set(gpr::CX, 8u32);
+    k.code(|a| {
+        let mut again = a.create_label();
+        a.set_label(&mut again)?;
+        a.mov(fs, eax)?;
+        a.lgdt(ptr(place::DATA + 8))?;
+        a.mov(gs, eax)?;
+        a.lgdt(ptr(place::DATA))?;
+        a.dec(ecx)?;
+        a.jne(again)?;
+        a.hlt()
+    });
+    k.run(200);
+    assert_eq!(k.cpu.seg[SegReg::Fs as usize].base, 0x1111);
+    assert_eq!(k.cpu.seg[SegReg::Gs as usize].base, 0x2222);
 }

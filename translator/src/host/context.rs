@@ -1,6 +1,7 @@
 //! The door between Rust and translated code: the context that both see, and the way in and out.
 
 use super::arena::CodeArena;
+use super::descriptors::KnownDescriptors;
 use super::extended::ExtendedState;
 use super::{FaultGuard, guarded};
 use crate::emit::stubs::Stubs;
@@ -41,8 +42,10 @@ pub struct Context {
     pub interrupts: u64,
     /// 1 while no interrupt waits for IF, else 0.
     pub quiet: u64,
-    /// Not 0, by number: segment registers that were loaded in real mode, of which the processor does not know yet.
+    /// Not 0, by number: segment registers that were loaded, of which the processor does not know yet.
     pub reloaded: [u8; 8],
+    /// The last descriptor, not 0, that was loaded into each of them.
+    pub loaded: [u64; 6],
     /// A value on its way between two accesses of one instruction.
     pub spill: u64,
     /// The function that callouts call.
@@ -61,6 +64,10 @@ pub struct Context {
     pub seg_read: [u64; 6],
     /// What may be written through them.
     pub seg_write: [u64; 6],
+    /// What is known of descriptors in the GDT.
+    pub known: KnownDescriptors,
+    /// GDTR when that was learnt: base and limit.
+    pub gdtr: (u64, u16),
     /// The registers of x87, MMX and SSE.
     pub extended: ExtendedState,
 }
