@@ -24,6 +24,7 @@ pub mod output;
 mod plan;
 pub mod ports;
 pub mod registers;
+pub mod remote;
 mod router;
 pub mod run;
 pub mod screenshot;

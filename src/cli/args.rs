@@ -4,6 +4,7 @@ use super::engine::EngineArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use idem86::machine::cmos::BootDevice;
 use idem86::machine::image::ImageOptions;
+use idem86::machine::remote::Endpoint;
 use idem86::machine::script::Step;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -274,6 +275,14 @@ pub struct Run {
     /// Tell Linux's perf where translation units are, in /tmp/perf-PID.map
     #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
     pub perf_map: bool,
+
+    /// Serve gdb, at tcp:127.0.0.1:1234 unless told otherwise: unix:PATH or tcp:127.0.0.1:PORT
+    #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, require_equals = true, default_missing_value = "tcp:127.0.0.1:1234", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
+    pub gdb: Option<Endpoint>,
+
+    /// Do not start the machine: wait until gdb or a control socket says so
+    #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
+    pub freeze: bool,
 
     /// Say at the end what the run cost
     #[arg(long, help_heading = "Input and output")]

@@ -13,6 +13,8 @@ use idem86::machine::engine::Watched;
 use idem86::machine::image::ImageOptions;
 use idem86::machine::image::source::Disk;
 use idem86::machine::machine::{Machine, Outcome};
+use idem86::machine::remote::gdb::GdbServer;
+use idem86::machine::remote::{Desk, End, Turn};
 use idem86::machine::script::{Script, ScriptState};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -57,6 +59,9 @@ struct Session<'a> {
     listing: Option<(PathBuf, File)>,
     /// Where perf finds them.
     perf_map: Option<(PathBuf, File)>,
+    /// Where others ask for things. It goes before those who serve them, so that they know that it is over.
+    desk: Desk,
+    _gdb: Option<GdbServer>,
 }
 
 impl<'a> Session<'a> {
@@ -102,6 +107,15 @@ impl<'a> Session<'a> {
         }
         let (listing, perf_map) =
             (args.trace_tu.clone().map(create).transpose()?, perf_map.map(create).transpose()?);
+        let mut desk = Desk::new(args.freeze);
+        let gdb = args.gdb.as_ref().map(|at| {
+            let refused = |e| Failure::Usage(format!("--gdb {at}: {e}"));
+            let server = GdbServer::start(at, desk.link()).map_err(refused)?;
+            eprintln!("idem86: gdb is served at {}", server.endpoint());
+            Ok::<_, Failure>(server)
+        });
+        let gdb = gdb.transpose()?;
+        desk.outlive_halts(gdb.is_some());
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
@@ -119,6 +133,8 @@ impl<'a> Session<'a> {
             last_frame: Instant::now(),
             listing,
             perf_map,
+            desk,
+            _gdb: gdb,
         })
     }
 
@@ -140,22 +156,22 @@ impl<'a> Session<'a> {
     fn run(&mut self) -> Result<u8, Failure> {
         let timeout = self.args.timeout.map(Duration::from_secs_f64);
         loop {
-            let until = self.machine.now() + SLICE;
-            let outcome = self.machine.run_to(until);
+            let turn = self.desk.turn(&mut self.machine, SLICE);
             self.move_output()?;
             self.write_units()?;
-            match outcome {
-                // Nobody asked for stops.
-                Outcome::Ran | Outcome::Breakpoint | Outcome::Watchpoint { .. } => {}
-                Outcome::Exit(status) => return Ok(status as u8),
-                Outcome::PoweredOff | Outcome::Reset => return Ok(0),
-                Outcome::TripleFault => return Err(Failure::Failed("triple fault".into())),
-                Outcome::Stuck => {
+            match turn {
+                Turn::Ran | Turn::Stood => {}
+                Turn::Quit => return Ok(0),
+                Turn::Ended(Outcome::Exit(status)) => return Ok(status as u8),
+                Turn::Ended(Outcome::TripleFault) => return Err(Failure::Failed("triple fault".into())),
+                Turn::Ended(Outcome::Stuck) => {
                     let at = self.machine.cpu.rip;
                     return Err(Failure::Failed(format!("the processor halted for ever at EIP {at:08X}h")));
                 }
+                Turn::Ended(_) => return Ok(0),
             }
             if self.move_input()? == terminal::Wish::Leave || self.interrupted.load(Ordering::Relaxed) {
+                self.desk.end(End::Host);
                 return Ok(0);
             }
             match self.script.advance(&mut self.machine).map_err(|e| Failure::Failed(e.to_string()))? {

@@ -52,6 +52,14 @@ pub fn decode(bytes: &[u8], code_size: u32) -> Result<Instruction, Undecodable> 
     Err(Undecodable::Fault(if too_long { Fault::GP0 } else { Fault::UD }))
 }
 
+/// The instruction at the start of `bytes`, in words, and its length; `ip` is where it is, for the targets of branches.
+/// `None` if it is none.
+pub fn disassemble(bytes: &[u8], code_size: u32, ip: u64) -> Option<(String, usize)> {
+    let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
+    let i = Decoder::with_ip(code_size, bytes, ip, OPTIONS).decode();
+    (!i.is_invalid()).then(|| (i.to_string(), i.len()))
+}
+
 /// The bytes less a prefix that is there twice. Nothing but such prefixes makes an instruction longer than 15 bytes,
 /// and only without one can it be told from one that is undefined.
 fn without_redundant_prefix(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -1,0 +1,67 @@
+//! Guest memory for debuggers: without accessed bits, faults, or reads that devices would notice.
+
+use crate::machine::Machine;
+use idem86_cpu::bus::{Biu, PageKind};
+use idem86_devices::access::DmaMemory;
+use std::cell::Cell;
+
+/// How the addresses of an access count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    /// As code sees them, before paging.
+    Linear,
+    /// As the bus sees them.
+    Physical,
+}
+
+/// The physical address of `at`; `None` where nothing is mapped.
+fn physical(machine: &mut Machine, space: Space, at: u64) -> Option<u64> {
+    match space {
+        Space::Physical => Some(at),
+        Space::Linear => {
+            let ram = Cell::from_mut(&mut *machine.slab).as_slice_of_cells();
+            machine.cpu.peek_address(&mut Biu::new(ram, &mut machine.board), at)
+        }
+    }
+}
+
+/// How many of `left` bytes at `at` lie on its page.
+fn on_page(at: u64, left: usize) -> usize {
+    left.min(0x1000 - (at % 0x1000) as usize)
+}
+
+/// Reads bytes at `at` into `out`, and gives how many could be: up to the first that is not mapped, or not memory.
+pub(super) fn read(machine: &mut Machine, space: Space, at: u64, out: &mut [u8]) -> usize {
+    let mut done = 0;
+    while done < out.len() {
+        let address = at.wrapping_add(done as u64);
+        let Some(physical) = physical(machine, space, address) else { break };
+        if machine.board.page(physical & !0xFFF) == PageKind::Device {
+            break;
+        }
+        let len = on_page(address, out.len() - done);
+        machine.memory().read(physical, &mut out[done..done + len]);
+        done += len;
+    }
+    done
+}
+
+/// Writes `bytes` at `at`: all of them, or none if some are not mapped or not RAM.
+pub(super) fn write(machine: &mut Machine, space: Space, at: u64, bytes: &[u8]) -> bool {
+    let mut pieces = Vec::new();
+    let mut done = 0;
+    while done < bytes.len() {
+        let address = at.wrapping_add(done as u64);
+        let Some(physical) = physical(machine, space, address) else { return false };
+        if !matches!(machine.board.page(physical & !0xFFF), PageKind::Ram(_)) {
+            return false;
+        }
+        let len = on_page(address, bytes.len() - done);
+        pieces.push((physical, done..done + len));
+        done += len;
+    }
+    for (physical, range) in pieces {
+        machine.memory().write(physical, &bytes[range]);
+    }
+    true
+}
