@@ -110,6 +110,39 @@ fn the_timeout_and_a_machine_that_cannot_go_on_have_exit_codes_of_their_own() {
 }
 
 #[test]
+fn options_that_an_engine_does_not_have_are_refused() {
+    let (_keep, image) = file("loop.bin", &[0xEB, 0xFE]);
+    let flat = ["run", "--flat", image.to_str().unwrap(), "--timeout", "0.1", "--engine"];
+    let run = |rest: &[&str]| idem86(&[&flat[..], rest].concat());
+    for (rest, reason) in [
+        (["interpreter", "--chaining", "off"], "--engine translator or trap, not interpreter"),
+        (["interpreter", "--policy", "callout"], "--engine translator, not interpreter"),
+        (["trap", "--policy", "in-cache"], "--engine translator, not trap"),
+    ] {
+        let out = run(&rest);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(2) && text.contains(reason), "{rest:?}: {text}");
+    }
+    for policy in ["callout", "in-cache", "adaptive"] {
+        let out = run(&["translator", "--policy", policy, "--chaining", "off", "--memory-tier", "windows"]);
+        assert!(out.status.code() == Some(124) || cfg!(not(target_arch = "x86_64")), "{policy}: {out:?}");
+    }
+}
+
+/// With little address space there is no room for windows; the other engine is not taken in silence.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_host_that_cannot_trap_and_emulate_is_told_why() {
+    let (_keep, image) = file("loop.bin", &[0xEB, 0xFE]);
+    let command = "ulimit -v 3000000; exec \"$0\" run --flat \"$1\" --memory 1M --engine trap";
+    let out = Command::new("sh").args(["-c", command, env!("CARGO_BIN_EXE_idem86")]).arg(&image).output();
+    let out = out.expect("a shell");
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((out.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+    assert!(text.contains("trap-and-emulate needs signals"), "{text}");
+}
+
+#[test]
 fn the_demonstration_ends_with_power_off() {
     let out = idem86(&["demo"]);
     let text = String::from_utf8_lossy(&out.stdout);

@@ -13,7 +13,6 @@ use idem86_translator::host::native::{NativeCase, NativeProcessor};
 use idem86_translator::{Options, Translator};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{Display, Write};
-use std::sync::Once;
 use support::compare::{Comparison, listing};
 use support::generate::{Generated, Generator};
 use support::interpreter::Interpreter;
@@ -21,8 +20,8 @@ use support::rng::Rng;
 use support::shrink::{describe, shrink};
 
 /// Units of one instruction, translated at once.
-fn translator() -> Option<Translator> {
-    let options = Options { threshold: 0, unit: 1, arena: 1 << 20, ..Options::default() };
+fn translator(usual: Options) -> Option<Translator> {
+    let options = Options { threshold: 0, unit: 1, arena: 1 << 20, ..usual };
     Translator::new(options).inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
 }
 
@@ -30,10 +29,7 @@ fn native() -> Option<NativeProcessor> {
     native_with(NativeProcessor::new)
 }
 
-/// The translator also takes faults, but cannot while guest segments are loaded; who comes last is asked first.
 fn native_with<E: Display>(make: impl FnOnce() -> Result<NativeProcessor, E>) -> Option<NativeProcessor> {
-    static TRANSLATOR_FIRST: Once = Once::new();
-    TRANSLATOR_FIRST.call_once(|| drop(translator()));
     make().inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
 }
 
@@ -77,8 +73,16 @@ fn the_interpreter_does_what_the_host_does() {
 #[test]
 fn the_translator_does_what_the_host_does() {
     let cases = setting("IDEM86_DIFF_CASES").map_or(40_000, |text| text.parse().expect("a number"));
-    if let (Some(processor), Some(translator)) = (native(), translator()) {
+    if let (Some(processor), Some(translator)) = (native(), translator(Options::default())) {
         compare_with(processor, Some(translator), 1 << 32, cases);
+    }
+}
+
+/// The same where sensitive instructions are traps, which come back beside those of native runs.
+#[test]
+fn trap_and_emulate_does_what_the_host_does() {
+    if let (Some(translator), Some(processor)) = (translator(Options::TRAP), native()) {
+        compare_with(processor, Some(translator), 2 << 32, 20_000);
     }
 }
 

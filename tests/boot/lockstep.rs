@@ -4,25 +4,28 @@ use crate::support::{BIOSES, builtin, guest, guest_bytes, say, snapshot};
 use idem86::devices::time::{GuestDuration, GuestTime};
 use idem86::firmware::loader::linux;
 use idem86::machine::config::Config;
-use idem86::machine::engine::{EngineKind, Options, Windows};
+use idem86::machine::engine::{EngineKind, Options, Sensitive, Windows};
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::lockstep::{Ended, Grain, Lockstep};
 use idem86::machine::machine::Machine;
 use idem86::machine::script::Script;
 
-/// As it is used; eager, without links, with windows at once; and with an arena that is always full.
-fn ways() -> [Options; 3] {
+/// As it is used; eager, without links, with windows at once; with an arena that is always full; callouts only; and
+/// traps.
+fn ways() -> [EngineKind; 5] {
     let used = Options::default();
+    let translator = EngineKind::Translator;
     [
-        used,
-        Options { threshold: 0, chaining: false, windows: Windows::AtOnce, ..used },
-        Options { threshold: 0, arena: 0, unit: 7, windows: Windows::Never, ..used },
+        translator(used),
+        translator(Options { threshold: 0, chaining: false, windows: Windows::AtOnce, ..used }),
+        translator(Options { threshold: 0, arena: 0, unit: 7, windows: Windows::Never, ..used }),
+        translator(Options { sensitive: Sensitive::Callout, ..used }),
+        EngineKind::Trap(Options::TRAP),
     ]
 }
 
 /// Does `steps` within `seconds` of guest time on both engines, or runs that long, and gives the work that was done.
-fn compare(test: &str, options: Options, config: impl Fn() -> Config, steps: &[&str], seconds: u64) -> u64 {
-    let engine = EngineKind::Translator(options);
+fn compare(test: &str, engine: EngineKind, config: impl Fn() -> Config, steps: &[&str], seconds: u64) -> u64 {
     let mut lockstep = Lockstep::new(engine, Grain::default(), |engine| {
         let machine = Machine::new(Config { engine, ..config() })?;
         Ok::<_, Box<dyn std::error::Error>>((
@@ -31,13 +34,13 @@ fn compare(test: &str, options: Options, config: impl Fn() -> Config, steps: &[&
         ))
     });
     let until = GuestTime::ZERO + GuestDuration::from_millis(seconds * 1000);
-    let report = lockstep.run(until).unwrap_or_else(|e| panic!("{test}, {options:?}: {e}"));
+    let report = lockstep.run(until).unwrap_or_else(|e| panic!("{test}, {engine:?}: {e}"));
     say(&test, &format_args!("{} units of work, compared {} times", report.work, report.compared));
     assert!(steps.is_empty() || report.ended == Ended::ScriptDone, "{test}: {:?}", report.ended);
     report.work
 }
 
-fn freedos(options: Options) {
+fn freedos(engine: EngineKind) {
     for (bios, machine) in BIOSES {
         let test = format!("FreeDOS in lockstep, {bios}");
         let Some(path) = guest(&test, "freedos722.img") else { return };
@@ -50,7 +53,7 @@ fn freedos(options: Options) {
             config
         };
         let steps = ["wait-screen ^A:.>$", "type dir\\n", "wait-screen bytes free"];
-        assert!(compare(&test, options, config, &steps, 60) > 3_000_000);
+        assert!(compare(&test, engine, config, &steps, 60) > 3_000_000);
     }
 }
 
@@ -62,7 +65,7 @@ fn freedos_in_lockstep() {
 #[test]
 #[ignore = "takes more than a minute"]
 fn freedos_in_lockstep_in_other_ways() {
-    ways()[1..].iter().for_each(|options| freedos(*options));
+    ways()[1..].iter().for_each(|engine| freedos(*engine));
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn linux_in_lockstep() {
             Some(linux::load(&kernel, Some(&initrd), line, config.memory).expect("it is a kernel"));
         config
     };
-    for options in ways() {
-        assert!(compare(test, options, config, &[], 6) > 300_000_000);
+    for engine in ways() {
+        assert!(compare(test, engine, config, &[], 6) > 300_000_000);
     }
 }

@@ -6,9 +6,10 @@ pub mod writes;
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Counters, Options, Ram, Sensitive, Translator, Windows};
+use idem86_translator::{Counters, Options, Ram, Sensitive, Translator, Unsupported, Windows};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 /// The variable that names the way.
 pub const WAY: &str = "IDEM86_TRANSLATOR_WAY";
@@ -26,8 +27,8 @@ const TABLES: Options = Options {
     sensitive: Sensitive::Adaptive,
 };
 
-/// The ways to translate that are tested.
-pub const WAYS: [(&str, Options); 8] = [
+/// The ways to translate that are tested, if the host has what they take.
+const WAYS: [(&str, Options); 8] = [
     ("single", Options { unit: 1, ..TABLES }),
     ("single in windows", Options { unit: 1, windows: Windows::AtOnce, ..TABLES }),
     ("linked", TABLES),
@@ -37,6 +38,19 @@ pub const WAYS: [(&str, Options); 8] = [
     ("single callouts", Options { unit: 1, sensitive: Sensitive::Callout, ..TABLES }),
     ("in cache, in windows", Options { windows: Windows::AtOnce, sensitive: Sensitive::InCache, ..TABLES }),
 ];
+
+/// The ways that this host knows; the first is the usual one. Where traps do not come back, that way is refused.
+pub fn ways() -> &'static [(&'static str, Options)] {
+    let known = |options: Options| {
+        let linux = cfg!(target_os = "linux");
+        let refused = || matches!(Translator::new(options), Err(Unsupported::Traps(_)));
+        let traps = options.sensitive == Sensitive::Trap;
+        assert!(!traps || linux || refused(), "no traps come back on this host");
+        linux || !traps
+    };
+    static KNOWN: OnceLock<Vec<(&str, Options)>> = OnceLock::new();
+    KNOWN.get_or_init(|| WAYS.into_iter().filter(|(_, options)| known(*options)).collect())
+}
 
 fn options() -> Options {
     let Ok(wanted) = std::env::var(WAY) else { return WAYS[0].1 };

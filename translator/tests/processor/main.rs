@@ -29,13 +29,13 @@ fn what_is_written_is_in_the_log() {
     }
     // Those of memory run in all ways.
     let skip = ["again_with_other_options", "what_is_written", "qemu", "programs::", "fuzz::"];
-    engine::writes::run_tests_again(&skip, (engine::WAY, engine::WAYS[0].0));
+    engine::writes::run_tests_again(&skip, (engine::WAY, engine::ways()[0].0));
 }
 
 #[test]
 fn again_with_other_options() {
     let this = std::env::current_exe().expect("this program has a name");
-    for way in &engine::WAYS[1..] {
+    for way in &engine::ways()[1..] {
         if std::env::var_os(engine::WAY).is_some() {
             return;
         }

@@ -1,6 +1,6 @@
 //! The host's memory: a guest changes none but its RAM, and no code can be written where it is executed.
 
-use crate::engine::WAYS;
+use crate::engine::ways;
 use crate::kit::{Kit, place};
 use crate::programs::{Random, World};
 use idem86_cpu::flat::FlatBus;
@@ -23,7 +23,7 @@ fn what_lies_around_ram_is_neither_read_nor_written() {
     let worlds = [World::Real, World::Flat(0), World::Flat(3), World::Paged(0), World::Protected16];
     for seed in 1..=40 {
         let world = worlds[seed as usize % worlds.len()];
-        let (_, options) = WAYS[seed as usize % WAYS.len()];
+        let (_, options) = ways()[seed as usize % ways().len()];
         let (mut subject, mut reference) = (world.machine(seed), world.machine(seed));
         let ram = reference.ram.len();
         let mut memory: Vec<u8> = (0..GUARD + ram + GUARD).map(canary).collect();
@@ -54,7 +54,7 @@ fn what_lies_around_ram_is_neither_read_nor_written() {
 /// A bus says that there is RAM where none was lent: reads give ones, writes are dropped.
 #[test]
 fn ram_that_was_promised_but_not_lent_is_not_accessed() {
-    for (_, options) in WAYS {
+    for &(_, options) in ways() {
         let mut k = Kit::protected(0);
         let ram = k.ram.len();
         k.bus = FlatBus::new(ram + GUARD);
@@ -77,7 +77,7 @@ fn ram_that_was_promised_but_not_lent_is_not_accessed() {
 #[test]
 fn nothing_can_be_both_written_and_executed() {
     use idem86_translator::Windows;
-    for (way, options) in WAYS {
+    for &(way, options) in ways() {
         let mut k = World::Flat(0).machine(3);
         k.engine = crate::engine::Engine::translator(options);
         k.run(5000);

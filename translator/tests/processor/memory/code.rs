@@ -2,7 +2,7 @@
 //! other addresses; by repeated stores; from outside.
 
 use super::{FAR, FRAME, everywhere, to_halt};
-use crate::engine::{Engine, WAYS};
+use crate::engine::{Engine, ways};
 use crate::kit::{Kit, Led, asm, place};
 use iced_x86::code_asm::*;
 use idem86_cpu::state::gpr;
@@ -231,7 +231,7 @@ fn code_whose_page_is_mapped_elsewhere_is_executed_from_there() {
 #[test]
 fn constant_patching_costs_no_more_than_translation() {
     const ROUNDS: u32 = 20_000;
-    for (way, options) in WAYS {
+    for &(way, options) in ways() {
         let mut k = Kit::protected(0);
         let (start, code) = program(place::CODE + 0x800, 3, Store::Dword, 0);
         k.put(start, &code);

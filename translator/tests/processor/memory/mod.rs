@@ -5,7 +5,7 @@ mod code;
 mod coherence;
 mod crossing;
 
-use crate::engine::{Engine, WAYS};
+use crate::engine::{Engine, ways};
 use crate::kit::{Kit, Led, place};
 use idem86_cpu::run::Stop;
 use std::ops::Range;
@@ -19,7 +19,7 @@ fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -> Ki
         k
     };
     let expected = on(Engine::interpreter());
-    for (way, options) in WAYS {
+    for &(way, options) in ways() {
         let k = on(Engine::translator(options));
         let (state, wanted) = (k.cpu.save(), expected.cpu.save());
         assert_eq!(state, wanted, "{name}, {way}");

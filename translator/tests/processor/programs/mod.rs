@@ -6,7 +6,7 @@
 
 mod generate;
 
-use crate::engine::{Engine, WAYS};
+use crate::engine::{Engine, ways};
 use crate::kit::{self, Kit, asm, gate, rights, segment, sel};
 pub use generate::Random;
 use generate::{BLOCKS, Flavour, Program, block_at, program};
@@ -334,7 +334,7 @@ fn check(world: World) {
     let (first, programs) = (setting("IDEM86_PROGRAM_SEED", 1), setting("IDEM86_PROGRAMS", 60));
     let (mut work, mut broken, mut total) = (0, 0, [0; 7]);
     for seed in first..first + programs {
-        let (_, options) = WAYS[seed as usize % WAYS.len()];
+        let (_, options) = ways()[seed as usize % ways().len()];
         let make = || {
             let (mut subject, mut reference) = (world.machine(seed), world.machine(seed));
             (subject.engine, reference.engine) = (Engine::translator(options), Engine::interpreter());
