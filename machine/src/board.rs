@@ -104,6 +104,8 @@ pub struct Board {
     pub power: PowerManagement,
     /// Latch of coprocessor errors.
     pub coprocessor: CoprocessorLatch,
+    /// Where the debug-exit port is, if there is one.
+    pub(crate) debug_exit_at: Option<u16>,
     /// The configuration that the maps were made from; see [`Pci::generation`].
     pub(crate) mapped: u64,
     /// Physical address of the linear frame buffer, while it is mapped.
@@ -206,6 +208,7 @@ impl Board {
             pci,
             power: PowerManagement::new(sci, TimerWidth::Bits32),
             coprocessor: CoprocessorLatch::new(line(irq::COPROCESSOR)),
+            debug_exit_at: None,
             mapped: 0,
             frame_buffer: None,
             power_request: None,
@@ -256,6 +259,7 @@ impl Board {
 
     /// Puts the debug-exit port at `port`.
     pub fn enable_debug_exit(&mut self, port: u16) {
+        self.debug_exit_at = Some(port);
         self.ports.remove(PortDevice::DebugExit);
         let first = DebugExit::PORTS[0];
         let count = first.count.min((u16::MAX - port).saturating_add(1));

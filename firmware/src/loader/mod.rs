@@ -5,8 +5,10 @@ mod elf;
 pub mod linux;
 pub mod multiboot;
 
+use serde::{Deserialize, Serialize};
+
 /// A kernel ready to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Physical addresses and what to put there.
     pub pieces: Vec<(u32, Vec<u8>)>,
@@ -15,7 +17,7 @@ pub struct Loaded {
 }
 
 /// How a kernel is entered. Interrupts are off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// In real mode at `cs`:0, with all data segments at `segment` and the given stack pointer.
     Real {

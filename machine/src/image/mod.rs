@@ -1,5 +1,6 @@
 //! Disk images: opening, locking, and what they are by their content.
 
+pub mod blank;
 pub mod detect;
 pub mod file;
 pub mod overlay;

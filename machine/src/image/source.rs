@@ -164,7 +164,14 @@ impl From<Box<dyn Medium>> for Disk {
 
 /// A medium that refuses to be written.
 #[derive(Debug)]
-struct WriteProtected(Box<dyn Medium>);
+pub(crate) struct WriteProtected(Box<dyn Medium>);
+
+impl WriteProtected {
+    /// `medium`, refusing to be written.
+    pub fn new(medium: Box<dyn Medium>) -> Box<dyn Medium> {
+        Box::new(WriteProtected(medium))
+    }
+}
 
 impl Medium for WriteProtected {
     fn size(&self) -> u64 {

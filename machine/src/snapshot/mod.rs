@@ -15,20 +15,28 @@
 //! Host time, hooks, sinks and output that was collected are not part of a snapshot. A machine that is restored keeps
 //! its hooks and sinks and forgets the output; one that is spawned has none.
 
+mod description;
+mod directory;
+mod format;
 pub mod hash;
 mod media;
 mod memory;
 pub mod state;
 #[cfg(test)]
+mod storage_tests;
+mod stream;
+#[cfg(test)]
 mod tests;
 
+pub use directory::{StorageError, VmDirectory};
+pub use format::FormatError;
 pub(crate) use memory::Memory;
+pub use stream::{Bases, LoadError};
 
 use crate::config::ConfigError;
 use crate::engine::EngineKind;
 use crate::machine::Machine;
 use crate::plan::{Media, Plan};
-use crate::ports::PortMap;
 use idem86_devices::time::GuestTime;
 use state::{Code, MachineState, StateError};
 use std::sync::Arc;
@@ -60,7 +68,7 @@ pub enum SnapshotError {
 #[derive(Debug)]
 pub struct Snapshot {
     plan: Arc<Plan>,
-    ports: PortMap,
+    debug_exit: Option<u16>,
     state: MachineState,
     memory: Memory,
     media: Media,
@@ -71,8 +79,8 @@ impl Machine {
     pub fn snapshot(&mut self) -> Result<Snapshot, SnapshotError> {
         let media = self.fork_media()?;
         let memory = self.freeze_memory()?;
-        let (plan, ports, state) = (self.plan.clone(), self.board.ports.clone(), self.save_state());
-        Ok(Snapshot { plan, ports, state, memory, media })
+        let (plan, state) = (self.plan.clone(), self.save_state());
+        Ok(Snapshot { plan, debug_exit: self.board.debug_exit_at, state, memory, media })
     }
 
     /// Goes back to the moment of `snapshot`, which was taken of this machine or of one that it shares an origin with.
@@ -101,7 +109,6 @@ impl Machine {
                 self.begin_with(&snapshot.memory);
             }
         }
-        self.board.ports.clone_from(&snapshot.ports);
         self.outputs.forget();
         Ok(())
     }
@@ -126,10 +133,17 @@ impl Snapshot {
 
     fn build(&self, plan: Arc<Plan>) -> Result<Machine, SnapshotError> {
         let mut machine = Machine::build(plan, self.memory.map()?, self.media.fork()?)?;
-        machine.board.ports.clone_from(&self.ports);
+        if let Some(port) = self.debug_exit {
+            machine.board.enable_debug_exit(port);
+        }
         machine.take_over(&self.state, Code::Keep)?;
         machine.begin_with(&self.memory);
         Ok(machine)
+    }
+
+    /// The configuration, as `machine.toml` has it.
+    fn description(&self) -> String {
+        description::Description::of(&self.plan, self.debug_exit).to_toml()
     }
 
     /// The state of everything but memory and media.

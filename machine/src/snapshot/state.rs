@@ -108,6 +108,7 @@ macro_rules! board_state {
                     ports: _,
                     memory: _,
                     mapped: _,
+                    debug_exit_at: _,
                     frame_buffer: _,
                     // Found out when a run begins.
                     deadline: _,

@@ -12,21 +12,21 @@ use idem86_devices::ps2::Keystroke;
 use idem86_devices::time::{GuestDuration, GuestTime};
 
 /// The engines of this host.
-fn engines() -> impl Iterator<Item = EngineKind> {
+pub(super) fn engines() -> impl Iterator<Item = EngineKind> {
     let in_windows = Options { windows: Windows::AtOnce, ..Options::default() };
     let translators = [Options::default(), in_windows].map(EngineKind::Translator);
     let all = [EngineKind::Interpreter].into_iter().chain(translators);
     all.filter(|kind| Engine::new(*kind).is_ok())
 }
 
-fn machine(engine: EngineKind) -> Machine {
+pub(super) fn machine(engine: EngineKind) -> Machine {
     let config = Config { engine, ..Config::new(8 << 20, Firmware::Builtin) };
     let mut machine = Machine::new(config).expect("the configuration is sound");
     "Hello".chars().filter_map(Keystroke::typing).for_each(|stroke| machine.keyboard.stroke(stroke));
     machine
 }
 
-fn run(machine: &mut Machine, milliseconds: u64) {
+pub(super) fn run(machine: &mut Machine, milliseconds: u64) {
     let until = machine.now() + GuestDuration::from_millis(milliseconds);
     machine.run_to(until);
 }
