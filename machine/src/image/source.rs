@@ -168,8 +168,8 @@ pub(crate) struct WriteProtected(Box<dyn Medium>);
 
 impl WriteProtected {
     /// `medium`, refusing to be written.
-    pub fn new(medium: Box<dyn Medium>) -> Box<dyn Medium> {
-        Box::new(WriteProtected(medium))
+    pub fn new(medium: Box<dyn Medium>) -> Self {
+        WriteProtected(medium)
     }
 }
 

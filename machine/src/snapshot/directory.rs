@@ -263,7 +263,7 @@ fn write_ram(memory: &Memory, path: &Path, progress: &mut Progress<'_>) -> Resul
             out.write_all(page)?;
             next = number + 1;
             done += PAGE as u64;
-            if done % (8 << 20) == 0 {
+            if done.is_multiple_of(8 << 20) {
                 progress(done, total);
             }
         }

@@ -200,7 +200,7 @@ fn whatever_a_stream_holds_nothing_panics() {
     let (mut loaded, mut ran) = (0, 0);
     for round in 0..rounds {
         // With checksums that are right, so that what is behind them is reached.
-        let damaged = (noise.next() % 4 != 0).then(|| {
+        let damaged = (!noise.next().is_multiple_of(4)).then(|| {
             loop {
                 let n = noise.next() as usize % parts.len();
                 // Memory may hold anything.

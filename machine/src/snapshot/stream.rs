@@ -240,7 +240,7 @@ impl Snapshot {
         // Not before their data was written.
         for disk in disks.iter_mut().zip(protected).filter(|(_, protected)| *protected).map(|(disk, _)| disk)
         {
-            *disk = disk.take().map(WriteProtected::new);
+            *disk = disk.take().map(|disk| Box::new(WriteProtected::new(disk)) as Box<dyn Medium>);
         }
         let missing = || FormatError::Damaged("a part is missing");
         let conf = conf.ok_or_else(missing)?;
