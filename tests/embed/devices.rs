@@ -216,11 +216,11 @@ fn a_device_on_pci_is_found_and_moved() {
                 }
             }
         };
-        config(0x14, Some(0xC000));
+        config(0x14, Some(0xD800));
         config(0x04, Some(1));
         config(0x00, None);
         a.mov(ebx, eax).unwrap();
-        a.mov(dx, 0xC004).unwrap();
+        a.mov(dx, 0xD804).unwrap();
         a.in_(eax, dx).unwrap();
         a.mov(ecx, eax).unwrap();
         stop(a);
