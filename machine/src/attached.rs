@@ -10,6 +10,7 @@ use idem86_devices::pci::{Bar, FunctionId, PciFunction, PciIdentity, Pin, Space}
 use idem86_devices::reset::Reset;
 use idem86_devices::state::{RestoreError, Snapshot};
 use idem86_devices::time::{GuestTime, Timed};
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -178,7 +179,17 @@ const FIRST_PCI: u8 = 8;
 const FREE_IRQS: [u8; 5] = [5, 7, 9, 10, 11];
 
 /// Makes a device that drives an interrupt line: once for the machine, and once for each fork of it.
-pub(crate) type Make = Arc<dyn Fn(IrqLine) -> Box<dyn Device> + Send + Sync>;
+type Make = Arc<dyn Fn(IrqLine) -> Box<dyn Device> + Send + Sync>;
+
+/// Where devices are, and how they are made.
+#[derive(Clone, Default)]
+pub(crate) struct DevicePlan(Vec<(Attachment, Make)>);
+
+impl fmt::Debug for DevicePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(attachment, _)| attachment)).finish()
+    }
+}
 
 /// A device in its place.
 struct Member {
@@ -234,8 +245,8 @@ impl Attached {
     }
 
     /// What is needed to attach the same devices to another machine.
-    fn makers(&self) -> Vec<(Attachment, Make)> {
-        self.0.iter().map(|member| (member.attachment.clone(), member.make.clone())).collect()
+    pub fn plan(&self) -> DevicePlan {
+        DevicePlan(self.0.iter().map(|member| (member.attachment.clone(), member.make.clone())).collect())
     }
 }
 
@@ -297,7 +308,7 @@ impl Snapshot for Attached {
 
 impl Board {
     /// Puts a device in its place.
-    pub(crate) fn attach(&mut self, attachment: Attachment, make: Make) -> Result<(), AttachError> {
+    fn attach(&mut self, attachment: Attachment, make: Make) -> Result<(), AttachError> {
         self.check(&attachment)?;
         let count = self.attached.0.len() as u8;
         let function = attachment.pci.map(|(identity, interrupts)| {
@@ -442,9 +453,9 @@ impl Machine {
         self.board.attach(attachment, Arc::new(move |line| Box::new(make(line))))
     }
 
-    /// Attaches devices like those of `other` to this machine, which has none: so that it can take its state.
-    pub fn attach_as(&mut self, other: &Machine) -> Result<(), AttachError> {
-        let makers = other.board.attached.makers();
-        makers.into_iter().try_for_each(|(attachment, make)| self.board.attach(attachment, make))
+    /// Attaches what was attached to the machine that `plan` is of.
+    pub(crate) fn attach_all(&mut self, plan: &DevicePlan) -> Result<(), AttachError> {
+        let DevicePlan(devices) = plan;
+        devices.iter().try_for_each(|(attachment, make)| self.board.attach(attachment.clone(), make.clone()))
     }
 }

@@ -376,11 +376,6 @@ impl Board {
         self.deadline = next;
     }
 
-    /// Devices were used from outside, so that one may want to act earlier than anyone did.
-    pub(crate) fn reconsider_deadline(&mut self, now: GuestTime) {
-        self.advance(now);
-    }
-
     /// `device` was accessed: if it now wants to act earlier than anyone did, or wants the run loop to look at it,
     /// the run is cut short.
     pub(crate) fn note_deadline(&mut self, device: PortDevice) {

@@ -1,5 +1,6 @@
 //! The user at the keyboard: key events waiting until the guest can take them.
 
+use crate::input::queue::OFFER_EVERY;
 use idem86_devices::ps2::{KeyCode, Keystroke, Ps2Controller};
 use idem86_devices::time::{GuestDuration, GuestTime};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,10 @@ const BETWEEN_STROKES: GuestDuration = GuestDuration::from_millis(10);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyQueue {
     events: VecDeque<Event>,
+    /// When the next keystroke may begin.
     ready: GuestTime,
+    /// When the guest is next offered what it did not take: at times that do not depend on how the machine is run.
+    offer: GuestTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,13 +48,20 @@ impl KeyQueue {
         self.events.is_empty()
     }
 
+    /// When something is to be offered again.
+    pub fn next_event(&self) -> Option<GuestTime> {
+        (!self.events.is_empty()).then_some(self.offer)
+    }
+
     /// Gives the controller what it takes now.
     pub fn feed(&mut self, ps2: &mut Ps2Controller, now: GuestTime) {
+        if now < self.offer {
+            return;
+        }
         while let Some(event) = self.events.front().copied() {
-            if event.first && (now < self.ready || !ps2.keyboard_idle()) {
-                return;
-            }
-            if !ps2.key(event.key, event.pressed, now) {
+            let waits = event.first && (now < self.ready || !ps2.keyboard_idle());
+            if waits || !ps2.key(event.key, event.pressed, now) {
+                self.offer = now + OFFER_EVERY;
                 return;
             }
             self.events.pop_front();

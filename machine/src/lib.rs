@@ -14,6 +14,7 @@ pub mod flat;
 pub mod guest_memory;
 pub mod hooks;
 pub mod image;
+pub mod input;
 pub mod inspect;
 mod kernel;
 pub mod keyboard;

@@ -4,6 +4,8 @@ use crate::board::Board;
 use crate::clock::ClockKind;
 use crate::engine::Engine;
 use crate::guest_memory::GuestMemory;
+use crate::input::queue::InputQueue;
+use crate::input::recording::Recorder;
 use crate::kernel;
 use crate::keyboard::KeyQueue;
 use crate::output::{Outputs, Port};
@@ -72,6 +74,10 @@ pub struct Machine {
     pub(crate) slab: Ram,
     /// What executes guest code.
     pub engine: Engine,
+    /// What the guest is to be given beside keys.
+    pub(crate) inputs: InputQueue,
+    /// Notes what reaches the machine from outside.
+    pub(crate) recorder: Option<Recorder>,
     /// What the guest printed.
     pub(crate) outputs: Outputs,
     /// What other threads want.
@@ -150,7 +156,11 @@ impl Machine {
     /// Runs until one of the limits, or until something ends the run earlier.
     pub(crate) fn run_within(&mut self, limits: &Limits) -> Pass {
         let pass = self.run_loop(limits);
-        self.collect_output();
+        // Time, work and hooks end the loop behind this; so whoever gives input finds the same state in each case.
+        if !matches!(pass, Pass::Time | Pass::Work | Pass::Hook) {
+            let now = self.now();
+            self.service(now);
+        }
         pass
     }
 
@@ -259,9 +269,12 @@ impl Machine {
         let map = self.board.memory.clone();
         let mut memory = GuestMemory { slab: &mut self.slab, map: &map, cpu: &mut self.cpu };
         self.board.run_dma(&mut memory, now);
-        self.board.advance(now);
-        self.collect_output();
         self.keyboard.feed(&mut self.board.ps2, now);
+        self.inputs.feed(&mut self.board, now);
+        self.board.advance(now);
+        let offers = [self.keyboard.next_event(), self.inputs.next_event()];
+        self.board.deadline = offers.into_iter().flatten().fold(self.board.deadline, GuestTime::min);
+        self.collect_output();
     }
 
     /// The firmware asks for a service, or the ROM that starts a kernel for its kernel.

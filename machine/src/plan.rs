@@ -5,6 +5,7 @@ use crate::clock::{Clock, ClockKind};
 use crate::cmos::{self, BootDevice, Setup};
 use crate::config::{Config, ConfigError, Firmware, IdeDrive};
 use crate::engine::{Engine, EngineKind};
+use crate::input::queue::InputQueue;
 use crate::keyboard::KeyQueue;
 use crate::machine::{Counters, Machine};
 use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
@@ -160,6 +161,8 @@ impl Machine {
             cpu: Cpu::new(),
             board,
             keyboard: KeyQueue::default(),
+            inputs: InputQueue::default(),
+            recorder: None,
             slab,
             engine,
             outputs: Outputs::default(),

@@ -3,5 +3,6 @@
 mod build;
 mod devices;
 mod hooks;
+mod replay;
 mod run;
 mod support;

@@ -21,8 +21,6 @@ pub struct Script {
     since: Option<GuestTime>,
     /// Serial output since the last match.
     serial: Vec<u8>,
-    /// Bytes for the first serial port that it has not taken yet.
-    to_send: std::collections::VecDeque<u8>,
 }
 
 /// How far a script is.
@@ -51,7 +49,7 @@ pub struct ScriptError {
 impl Script {
     /// A script of `steps`.
     pub fn new(steps: Vec<Step>) -> Self {
-        Script { steps, next: 0, since: None, serial: Vec::new(), to_send: Default::default() }
+        Script { steps, next: 0, since: None, serial: Vec::new() }
     }
 
     /// Whether there are steps to do.
@@ -94,28 +92,12 @@ impl Script {
                 Step::WaitScreen(regex) => {
                     machine.board.vga.text_screen().is_some_and(|s| regex.is_match(&s.to_string()))
                 }
-                Step::Type(strokes) => {
+                Step::Type(_) | Step::Key(_) | Step::SendSerial(_) => {
                     if first {
-                        strokes.iter().for_each(|s| machine.keyboard.stroke(*s));
+                        let given = step.inputs().into_iter().try_for_each(|input| machine.input(input));
+                        given.map_err(|e| fail(e.to_string()))?;
                     }
-                    machine.keyboard.is_empty()
-                }
-                Step::Key(events) => {
-                    if first {
-                        machine.keyboard.chord(events.iter().copied());
-                    }
-                    machine.keyboard.is_empty()
-                }
-                Step::SendSerial(bytes) => {
-                    if first {
-                        self.to_send.extend(bytes);
-                    }
-                    while let Some(byte) = self.to_send.front()
-                        && machine.board.com[0].receive(*byte, now)
-                    {
-                        self.to_send.pop_front();
-                    }
-                    self.to_send.is_empty()
+                    machine.has_taken_input()
                 }
                 Step::Sleep(ns) => now >= since + GuestDuration::from_nanos(*ns),
                 Step::Screenshot(path) => {

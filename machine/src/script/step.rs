@@ -1,5 +1,6 @@
 //! One step of a script, and how it is written.
 
+use crate::input::Input;
 use crate::keyboard::parse_chord;
 use idem86_devices::ps2::{KeyCode, Keystroke};
 use std::fmt;
@@ -100,6 +101,18 @@ impl FromStr for Step {
             "quit" => Step::Quit,
             _ => return Err(StepError::Unknown(verb.into())),
         })
+    }
+}
+
+impl Step {
+    /// What the step gives the machine.
+    pub(super) fn inputs(&self) -> Vec<Input> {
+        match self {
+            Step::Type(strokes) => strokes.iter().map(|s| Input::Keys(s.events().collect())).collect(),
+            Step::Key(events) => vec![Input::Keys(events.clone())],
+            Step::SendSerial(bytes) => vec![Input::Serial { port: 0, bytes: bytes.clone() }],
+            _ => Vec::new(),
+        }
     }
 }
 

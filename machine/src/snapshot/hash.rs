@@ -59,8 +59,10 @@ impl MachineState {
         // Whether the host wanted the last run to end, and what the processor has cached.
         self.cpu.pause_pending = false;
         self.board.signals.pause = false;
+        self.inputs.given = 0;
         self.board.signals.remapped = false;
-        let MachineState { parts, cpu, now, board, keyboard, counters: _ } = self;
-        postcard::to_stdvec(&(parts, cpu, now, board, keyboard)).expect("plain data is always serialised")
+        let MachineState { parts, cpu, now, board, keyboard, inputs, counters: _ } = self;
+        postcard::to_stdvec(&(parts, cpu, now, board, keyboard, inputs))
+            .expect("plain data is always serialised")
     }
 }

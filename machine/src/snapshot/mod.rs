@@ -33,6 +33,7 @@ pub use format::FormatError;
 pub(crate) use memory::Memory;
 pub use stream::{Bases, LoadError};
 
+use crate::attached::DevicePlan;
 use crate::config::ConfigError;
 use crate::engine::EngineKind;
 use crate::machine::Machine;
@@ -72,6 +73,7 @@ pub struct Snapshot {
     state: MachineState,
     memory: Memory,
     media: Media,
+    devices: DevicePlan,
 }
 
 impl Machine {
@@ -80,7 +82,8 @@ impl Machine {
         let media = self.fork_media()?;
         let memory = self.freeze_memory()?;
         let (plan, state) = (self.plan.clone(), self.save_state());
-        Ok(Snapshot { plan, debug_exit: self.board.debug_exit_at, state, memory, media })
+        let devices = self.board.attached.plan();
+        Ok(Snapshot { plan, debug_exit: self.board.debug_exit_at, state, memory, media, devices })
     }
 
     /// Goes back to the moment of `snapshot`, which was taken of this machine or of one that it shares an origin with.
@@ -136,6 +139,7 @@ impl Snapshot {
         if let Some(port) = self.debug_exit {
             machine.board.enable_debug_exit(port);
         }
+        machine.attach_all(&self.devices).expect("they had places on the machine that they were on");
         machine.take_over(&self.state, Code::Keep)?;
         machine.begin_with(&self.memory);
         Ok(machine)

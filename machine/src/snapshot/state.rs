@@ -2,6 +2,7 @@
 
 use crate::attached::Attached;
 use crate::board::{Board, Signals};
+use crate::input::queue::InputQueue;
 use crate::keyboard::KeyQueue;
 use crate::machine::{Counters, Machine};
 use idem86_cpu::state::save::{self as processor, CpuState};
@@ -68,6 +69,7 @@ pub struct MachineState {
     pub(super) now: GuestTime,
     pub(super) board: BoardState,
     pub(super) keyboard: KeyQueue,
+    pub(super) inputs: InputQueue,
     pub(super) counters: CountersState,
 }
 
@@ -187,6 +189,7 @@ impl Machine {
             now: self.now(),
             board: self.board.save(),
             keyboard: self.keyboard.clone(),
+            inputs: self.inputs.clone(),
             counters: CountersState { runs, resets, unclaimed },
         }
     }
@@ -203,7 +206,7 @@ impl Machine {
 
     /// As [`Machine::restore_state`], but that after an error some parts may have the new state.
     pub(crate) fn take_over(&mut self, state: &MachineState, code: Code) -> Result<(), StateError> {
-        let MachineState { parts, cpu, now, board, keyboard, counters } = state;
+        let MachineState { parts, cpu, now, board, keyboard, inputs, counters } = state;
         let present = self.parts();
         for (what, (saved, present)) in
             ["bytes of RAM", "bytes of BIOS", "kernels"].into_iter().zip(parts.iter().zip(present))
@@ -222,6 +225,7 @@ impl Machine {
         self.board.restore(board.clone())?;
         self.board.clock.set(cpu.retired, *now);
         self.keyboard.clone_from(keyboard);
+        self.inputs.clone_from(inputs);
         let CountersState { runs, resets, unclaimed } = *counters;
         self.counters = Counters { runs, resets, ..Counters::default() };
         self.board.unclaimed = unclaimed;

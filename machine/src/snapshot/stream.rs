@@ -15,6 +15,7 @@ use super::description::Description;
 use super::format::{FormatError, Reader, Tag, Writer};
 use super::memory::PAGE;
 use super::{Memory, Snapshot};
+use crate::attached::DevicePlan;
 use crate::image::ImageError;
 use crate::image::blank::Blank;
 use crate::image::file::FileMedium;
@@ -257,6 +258,8 @@ impl Snapshot {
             _ => return Err(missing().into()),
         };
         Ok(Snapshot {
+            // They are code, which no stream holds; a state that has some is refused by a machine without.
+            devices: DevicePlan::default(),
             plan: Arc::new(plan),
             debug_exit: conf.debug_exit(),
             state: state.ok_or_else(missing)?,
