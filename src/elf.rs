@@ -139,11 +139,11 @@ pub fn restorer(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.int(0x80)
 }
 
-/// Emits: the monotonic clock's seconds and nanoseconds, 4 bytes each, to `to`.
+/// Emits: seconds and nanoseconds that the process has had a processor, 4 bytes each, to `to`.
 pub fn clock(a: &mut CodeAssembler, to: u32) -> Result<(), IcedError> {
-    const MONOTONIC: u32 = 1;
+    const PROCESS_CPUTIME: u32 = 2;
     a.mov(eax, CLOCK_GETTIME)?;
-    a.mov(ebx, MONOTONIC)?;
+    a.mov(ebx, PROCESS_CPUTIME)?;
     a.mov(ecx, to)?;
     a.int(0x80)
 }

@@ -57,6 +57,9 @@ not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the ar
     mut_arg("images", |a| a.value_name("BENCHMARK|IMAGE").help(
         "Nanobenchmarks and workloads by name, nano or macro for all of them; or images of a PC of your own"
     )),
+    mut_arg("steps", |a| a.help("A step to do, as for `idem86 run`; without any, until the guest ends the run")),
+    mut_arg("timeout", |a| a.help("Seconds after which a run, or a stage of a workload, has failed")),
+    mut_arg("snapshot", |a| a.hide(true)),
     mut_arg("engine", |a| a.hide(true)),
     mut_arg("policy", |a| a.hide(true)),
     mut_arg("chaining", |a| a.hide(true)),

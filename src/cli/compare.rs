@@ -74,9 +74,11 @@ pub fn run(mut args: Compare) -> Result<u8, Failure> {
         let page = report::html(&tables).map_err(|e| Failure::Failed(format!("cannot draw: {e}")))?;
         write(path, page)?;
     }
-    let figures =
-        tables.iter().flat_map(|table| &table.rows).any(|row| (0..99).any(|n| row.median(n).is_some()));
-    if figures { Ok(0) } else { Err(Failure::Failed("nothing could be measured".into())) }
+    if tables.iter().any(Table::has_figures) {
+        Ok(0)
+    } else {
+        Err(Failure::Failed("nothing could be measured".into()))
+    }
 }
 
 /// The engines that `--engines` names, or all.

@@ -120,6 +120,11 @@ impl Table {
         emulators.filter_map(|n| row.median(n)).min_by(f64::total_cmp)
     }
 
+    /// Whether anything could be measured.
+    pub fn has_figures(&self) -> bool {
+        self.rows.iter().any(|row| row.cells.iter().flatten().any(Result::is_ok))
+    }
+
     /// The host's own median of a row.
     pub fn native(&self, row: &Row) -> Option<f64> {
         let native = self.columns.iter().position(|column| column.kind == Kind::Native)?;

@@ -1,7 +1,7 @@
 //! Macro workloads: whole systems, stage by stage, timed from outside.
 //!
 //! Every engine starts the same machine under the virtual clock, so that it must come to the same state at the end of each
-//! stage; the seconds are the host's.
+//! stage; the seconds are the host's processor's.
 
 use super::contender::Contender;
 use super::measure::{Progress, host};
@@ -12,6 +12,7 @@ use idem86_devices::time::GuestDuration;
 use idem86_machine::engine::{Engine, EngineKind};
 use idem86_machine::machine::{Machine, Outcome};
 use idem86_machine::script::{Script, ScriptState, Step};
+use idem86_translator::host::clock::Stopwatch;
 use std::time::{Duration, Instant};
 
 /// Guest time between two looks at steps, output and the host's clock.
@@ -115,17 +116,17 @@ fn title(workload: &Workload) -> String {
 /// Time and end of each stage; the stages behind one that failed are not there.
 fn run(workload: &mut Workload, kind: EngineKind, limit: Duration) -> Vec<Result<(Duration, Digest), Lack>> {
     let mut results = Vec::new();
-    let start = Instant::now();
+    let start = (Instant::now(), Stopwatch::start());
     let mut machine = match (workload.build)(kind) {
         Ok(machine) => machine,
         Err(lack) => return vec![Err(lack); workload.stages.len()],
     };
     let mut start = Some(start);
     for stage in &workload.stages {
-        let start = start.take().unwrap_or_else(Instant::now);
+        let (start, stopwatch) = start.take().unwrap_or_else(|| (Instant::now(), Stopwatch::start()));
         let result = follow(&mut machine, &stage.steps, start, limit);
         let failed = result.is_err();
-        results.push(result.map(|()| (start.elapsed(), Digest::of(&mut machine))));
+        results.push(result.map(|()| (stopwatch.elapsed(), Digest::of(&mut machine))));
         if failed {
             break;
         }

@@ -10,7 +10,7 @@ const NAME: usize = 16;
 
 /// The whole comparison: figures, ratios, what was left out and why.
 pub fn text(table: &Table) -> String {
-    let mut out = format!("host: {}\n", table.host);
+    let mut out = format!("host: {}\ntime: that of the processor, without waiting for it\n", table.host);
     if let Some(ticks) = table.cycles_per_ns {
         let _ = writeln!(out, "cycles: of the time-stamp counter, {ticks:.2} in a nanosecond");
     }

@@ -12,6 +12,7 @@ use idem86_machine::config::{Config, Firmware};
 use idem86_machine::engine::EngineKind;
 use idem86_machine::machine::{Machine, Outcome};
 use idem86_machine::snapshot::hash::StateHash;
+use idem86_translator::host::clock::Stopwatch;
 use std::time::{Duration, Instant};
 
 /// Where marks are written; see [`Machine`]'s debug-exit port.
@@ -113,7 +114,7 @@ impl EngineRunner {
         let machine = self.machine.as_mut().ok_or(Lack::Wrong("nothing is loaded".into()))?;
         to_mark(machine, MARK_BEGIN, self.limit)?;
         machine.memory().write(nano::ROUNDS, &rounds.max(1).to_le_bytes());
-        let (work, start) = (machine.cpu.work(), Instant::now());
+        let (work, start) = (machine.cpu.work(), Stopwatch::start());
         to_mark(machine, MARK_END, self.limit)?;
         Ok((start.elapsed(), machine.cpu.work() - work))
     }

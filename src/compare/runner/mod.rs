@@ -35,7 +35,7 @@ pub trait Runner {
     /// [`Lack`] if it cannot be run here.
     fn load(&mut self, nano: &'static Nano) -> Result<(), Lack>;
 
-    /// Runs the loop for `rounds` rounds, at least 1, and gives the host's time for them.
+    /// Runs the loop for `rounds` rounds, at least 1, and gives the host's processor time for them.
     ///
     /// # Errors
     /// [`Lack`] if it failed, after which the nanobenchmark must be loaded anew.

@@ -2,6 +2,8 @@
 
 use super::{Lack, Runner};
 use crate::compare::nano::{self, MARK_BEGIN, MARK_END, Nano};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -64,7 +66,8 @@ impl Runner for QemuRunner {
         command.args(["-debugcon", "stdio", "-kernel"]).arg(file.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut qemu = Running(command.spawn().map_err(host)?);
-        let marks = qemu.0.stdout.take().map(watch).ok_or(Lack::Wrong("no pipe".into()))?;
+        let id = qemu.0.id();
+        let marks = qemu.0.stdout.take().map(|pipe| watch(pipe, id)).ok_or(Lack::Wrong("no pipe".into()))?;
         let end = Instant::now() + self.limit;
         let mark = |wanted: u8| match marks.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok((found, at)) if found == wanted => Ok(at),
@@ -75,7 +78,7 @@ impl Runner for QemuRunner {
         let mut times = Vec::new();
         for _ in 0..=COUNTED {
             let begin = mark(MARK_BEGIN)?;
-            times.push(mark(MARK_END)? - begin);
+            times.push(mark(MARK_END)?.since(&begin));
         }
         let counted = &mut times[1..];
         counted.sort();
@@ -83,12 +86,39 @@ impl Runner for QemuRunner {
     }
 }
 
+/// A moment, and how long each thread of QEMU has waited for a processor until then, in nanoseconds.
+struct Moment {
+    at: Instant,
+    waited: HashMap<OsString, u64>,
+}
+
+impl Moment {
+    fn now(process: u32) -> Self {
+        // As for our own engines, waiting does not count. Linux's `schedstat`: time run, time waited, in nanoseconds.
+        let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        let waited = threads.filter_map(|thread| {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            Some((thread.file_name(), text.split_whitespace().nth(1)?.parse().ok()?))
+        });
+        Moment { at: Instant::now(), waited: waited.collect() }
+    }
+
+    /// What has passed since `before`, but for what the processor's thread has waited: the one that waited longest.
+    fn since(&self, before: &Moment) -> Duration {
+        let waits = self
+            .waited
+            .iter()
+            .map(|(thread, now)| now.saturating_sub(*before.waited.get(thread).unwrap_or(now)));
+        (self.at - before.at).saturating_sub(Duration::from_nanos(waits.max().unwrap_or(0)))
+    }
+}
+
 /// Gives each byte of `from` with the moment at which it came.
-fn watch(mut from: impl Read + Send + 'static) -> Receiver<(u8, Instant)> {
+fn watch(mut from: impl Read + Send + 'static, process: u32) -> Receiver<(u8, Moment)> {
     let (to, marks) = channel();
     std::thread::spawn(move || {
         let mut byte = [0];
-        while from.read_exact(&mut byte).is_ok() && to.send((byte[0], Instant::now())).is_ok() {}
+        while from.read_exact(&mut byte).is_ok() && to.send((byte[0], Moment::now(process))).is_ok() {}
     });
     marks
 }
