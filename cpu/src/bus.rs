@@ -93,6 +93,12 @@ pub trait Bus {
         now
     }
 
+    /// By how much [`Bus::time_stamp`] grows with each unit of work, as long as nothing else is asked of the bus. `None`
+    /// if it does not depend on work alone.
+    fn time_stamp_rate(&self) -> Option<u64> {
+        None
+    }
+
     /// FERR#: an unmasked x87 exception is pending while CR0.NE is clear (IRQ 13 on a PC).
     fn ferr(&mut self, _asserted: bool) {}
 

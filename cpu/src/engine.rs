@@ -11,7 +11,7 @@ use crate::decode::insn::Insn;
 use crate::mmu::Access;
 use crate::mmu::tlb::{Change, SLOW, View};
 use crate::run::Stop;
-use crate::state::control::dr7;
+use crate::state::control::{cr4, dr7};
 use crate::state::eflags::bit;
 use std::cell::Cell;
 
@@ -85,6 +85,15 @@ impl Cpu {
     #[inline]
     pub fn needs_attention(&self) -> bool {
         self.attention
+    }
+
+    /// What RDTSC gives, as a linear function of retired work: its value at no work at all, which may wrap, and its growth
+    /// with each unit. It holds until something else is asked of the bus, or a control or model-specific register changes.
+    /// `None`: RDTSC is to be executed.
+    pub fn time_stamp_line(&self, biu: &mut Biu) -> Option<(u64, u64)> {
+        let rate = biu.bus.time_stamp_rate().filter(|_| self.cpl == 0 || self.cr4 & cr4::TSD == 0)?;
+        let now = biu.bus.time_stamp(self.retired).wrapping_add(self.msr.tsc_offset);
+        Some((now.wrapping_sub(self.retired.wrapping_mul(rate)), rate))
     }
 
     /// Whether an interrupt waits for IF, or an NMI for its turn.

@@ -106,6 +106,10 @@ impl Bus for FlatBus {
         self.vector
     }
 
+    fn time_stamp_rate(&self) -> Option<u64> {
+        Some(1)
+    }
+
     fn pins(&mut self) -> Pins {
         Pins {
             intr: self.intr,

@@ -43,6 +43,11 @@ impl Clock {
         self.kind
     }
 
+    /// By how much time passes with each unit of work; `None` if it passes without.
+    pub fn nanos_per_work(&self) -> Option<u64> {
+        (self.kind == ClockKind::Virtual).then_some(NANOS_PER_WORK)
+    }
+
     /// Guest time when `work` was retired.
     pub fn time(&self, work: Work) -> GuestTime {
         let passed = match self.kind {

@@ -267,4 +267,8 @@ impl Bus for Board {
     fn time_stamp(&mut self, now: Work) -> u64 {
         self.now(now).as_nanos()
     }
+
+    fn time_stamp_rate(&self) -> Option<u64> {
+        self.clock.nanos_per_work()
+    }
 }

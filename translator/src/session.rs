@@ -62,7 +62,7 @@ pub fn follow(
 }
 
 /// The registers, from the processor to the context.
-fn load(cpu: &Cpu, context: &mut Context) {
+fn load(cpu: &Cpu, biu: &mut Biu, context: &mut Context) {
     for (r, slot) in context.gpr.iter_mut().enumerate() {
         *slot = cpu.gpr.full(r as u8);
     }
@@ -75,6 +75,10 @@ fn load(cpu: &Cpu, context: &mut Context) {
     let left = cpu.budget_left().min(BUDGET_MAX);
     context.budget = BUDGET_BIAS + left;
     context.end = cpu.work() + left;
+    if context.time_wanted != 0 {
+        (context.time_origin, context.time_rate) = cpu.time_stamp_line(biu).unwrap_or_default();
+        context.time_work = context.end.wrapping_add(BUDGET_BIAS);
+    }
 }
 
 /// What may be read and written through a segment, in the form of the context.
@@ -272,8 +276,9 @@ impl Callouts for Session<'_, '_> {
         match site.kind {
             // What faulted otherwise has done so because the guest does, or to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}
-            SiteKind::Plain | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
+            SiteKind::Plain | SiteKind::Time | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
                 self.counters.callouts += 1;
+                context.time_wanted |= u64::from(site.kind == SiteKind::Time);
             }
             SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
                 self.learn(context, id, unit, site, fault)
@@ -295,7 +300,7 @@ impl Callouts for Session<'_, '_> {
             load_segments(self.cpu, context);
             self.learn_descriptors(context);
         }
-        load(self.cpu, context);
+        load(self.cpu, self.biu, context);
         context.budget -= left - 1;
         Some(self.arena.base() + u64::from(unit.at + resume))
     }
@@ -351,14 +356,21 @@ impl Session<'_, '_> {
         let at = space.code(u32::try_from(self.cpu.rip).ok()?)?;
         self.key = key;
         self.counters.redirects += 1;
-        prepare(self.cpu, context, self.shadow, self.views, space);
+        prepare(self.cpu, self.biu, context, self.shadow, self.views, space);
         Some(self.arena.base() + u64::from(at))
     }
 }
 
 /// Fills the context for code of `space`.
-pub fn prepare(cpu: &Cpu, context: &mut Context, shadow: &Shadow, views: &Views, space: &Space) {
-    load(cpu, context);
+pub fn prepare(
+    cpu: &Cpu,
+    biu: &mut Biu,
+    context: &mut Context,
+    shadow: &Shadow,
+    views: &Views,
+    space: &Space,
+) {
+    load(cpu, biu, context);
     load_segments(cpu, context);
     let key = space.key;
     context.tables = shadow.tables(key.user);

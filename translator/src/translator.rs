@@ -265,7 +265,14 @@ impl Translator {
             if link != 0 && self.options.chaining {
                 self.cache.link(link, at);
             }
-            prepare(cpu, &mut self.context, &self.shadow, &self.views, &self.cache.spaces[space as usize]);
+            prepare(
+                cpu,
+                biu,
+                &mut self.context,
+                &self.shadow,
+                &self.views,
+                &self.cache.spaces[space as usize],
+            );
             self.counters.entries += 1;
             let before = cpu.work();
             let (exit, outdated) = {

@@ -59,6 +59,12 @@ pub const INTERRUPTS: i32 = field(std::mem::offset_of!(Context, interrupts));
 pub const QUIET: i32 = field(std::mem::offset_of!(Context, quiet));
 /// [`Context::reloaded`].
 pub const RELOADED: i32 = field(std::mem::offset_of!(Context, reloaded));
+/// [`Context::time_rate`].
+pub const TIME_RATE: i32 = field(std::mem::offset_of!(Context, time_rate));
+/// [`Context::time_origin`].
+pub const TIME_ORIGIN: i32 = field(std::mem::offset_of!(Context, time_origin));
+/// [`Context::time_work`].
+pub const TIME_WORK: i32 = field(std::mem::offset_of!(Context, time_work));
 /// [`Context::spill`].
 pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
 

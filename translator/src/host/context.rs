@@ -52,6 +52,15 @@ pub struct Context {
     pub callout: u64,
     /// The work that will be retired when the budget is used up.
     pub end: u64,
+    /// By how much the time-stamp counter grows with each unit of work; 0 if it does otherwise, may not be read, or was
+    /// not read yet.
+    pub time_rate: u64,
+    /// What it was before any work.
+    pub time_origin: u64,
+    /// [`Context::end`] plus [`BUDGET_BIAS`]: less the budget in its register, it is the work that is retired.
+    pub time_work: u64,
+    /// 1 as soon as the time-stamp counter was read.
+    pub time_wanted: u64,
     /// The stay that is open.
     pub passage: u64,
     /// The last fault of translated code.

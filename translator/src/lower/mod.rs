@@ -13,6 +13,7 @@ mod memory;
 mod segment;
 mod stack;
 mod string;
+mod time;
 mod trap;
 
 use crate::discover::GuestInsn;
@@ -44,6 +45,8 @@ pub struct Link {
 pub enum SiteKind {
     /// The instruction takes this way.
     Plain,
+    /// RDTSC, of which translated code does not know the value yet.
+    Time,
     /// A repeated string instruction in a window: one that faulted, or that the budget does not suffice for.
     Repeat,
     /// The instruction raised an exception on the host that is also the guest's.
@@ -290,6 +293,7 @@ impl Lower<'_> {
             || self.string(n, &i)
             || self.flag_control(n, &i)
             || self.segment_load(n, &i)
+            || self.time_stamp(n, &i)
             || self.extended_state(n, &i);
         if !lowered {
             self.callout(n);

@@ -19,6 +19,7 @@ mod safety;
 mod simd;
 #[path = "../../../cpu/tests/system/suite.rs"]
 mod system;
+mod time;
 
 use std::process::Command;
 

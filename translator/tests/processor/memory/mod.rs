@@ -11,7 +11,7 @@ use idem86_cpu::run::Stop;
 use std::ops::Range;
 
 /// Runs a case everywhere. Gives the machine of the interpreter as it is at the end.
-fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -> Kit {
+pub fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -> Kit {
     let on = |engine| {
         let mut k = build();
         k.engine = engine;
@@ -35,7 +35,7 @@ fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -> Ki
 const USED: [Range<usize>; 2] = [0..0x3_0000, 0x10_0000..0x10_4000];
 
 /// Runs until a HLT, which may be a handler's, or a shutdown, and says where that was.
-fn to_halt(k: &mut Kit) -> Led {
+pub fn to_halt(k: &mut Kit) -> Led {
     match k.run(100_000) {
         Stop::Halted => {}
         Stop::Shutdown => return Led::Shutdown,
