@@ -182,3 +182,55 @@ fn translation_units_are_listed() {
         text.split("unit at EIP ").find(|unit| unit.starts_with("00007C03")).expect("the loop is a unit");
     assert!(unit.contains("inc ax") && unit.contains("jrcxz"), "{unit}");
 }
+
+#[test]
+fn places_that_others_could_reach_are_not_served() {
+    for (option, place) in [("--gdb=tcp:0.0.0.0:1234", "0.0.0.0"), ("--qmp=tcp:[::]:4444", "[::]")] {
+        let out = idem86(&["run", option]);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{text}");
+        assert!(text.contains(place) && text.contains("loopback"), "{text}");
+    }
+    let out = idem86(&["run", "--qmp", "unix:/no/such/directory/socket"]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(text.contains("unix:/no/such/directory/socket: No such file"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_control_peer_ends_the_run() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("qmp");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_idem86"))
+        .args(["run", "--display", "none", "--freeze", "--timeout", "60", "--qmp"])
+        .arg(format!("unix:{}", socket.display()))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let stream = loop {
+        if let Ok(stream) = UnixStream::connect(&socket) {
+            break stream;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it listened");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    for (command, wanted) in [
+        ("", "QMP"),
+        (r#"{"execute": "qmp_capabilities"}"#, "return"),
+        (r#"{"execute": "query-status"}"#, "paused"),
+        (r#"{"execute": "quit"}"#, "return"),
+        ("", "host-qmp-quit"),
+    ] {
+        if !command.is_empty() {
+            (&stream).write_all(format!("{command}\n").as_bytes()).unwrap();
+        }
+        let line = lines.next().expect("an answer").unwrap();
+        assert!(line.contains(wanted), "{command}: {line}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!socket.exists());
+}

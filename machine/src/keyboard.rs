@@ -43,6 +43,11 @@ impl KeyQueue {
         }
     }
 
+    /// Key events that wait.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Whether everything was given to the guest.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()

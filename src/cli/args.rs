@@ -283,6 +283,10 @@ pub struct Run {
     #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, require_equals = true, default_missing_value = "tcp:127.0.0.1:1234", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
     pub gdb: Option<Endpoint>,
 
+    /// Serve management tools by the QEMU machine protocol, at unix:PATH or tcp:127.0.0.1:PORT
+    #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
+    pub qmp: Option<Endpoint>,
+
     /// Do not start the machine: wait until gdb or a control socket says so
     #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
     pub freeze: bool,

@@ -14,7 +14,8 @@ use idem86::machine::image::ImageOptions;
 use idem86::machine::image::source::Disk;
 use idem86::machine::machine::{Machine, Outcome};
 use idem86::machine::remote::gdb::GdbServer;
-use idem86::machine::remote::{Desk, End, Turn};
+use idem86::machine::remote::qmp::QmpServer;
+use idem86::machine::remote::{Desk, End, Endpoint, Turn};
 use idem86::machine::script::{Script, ScriptState};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -62,6 +63,7 @@ struct Session<'a> {
     /// Where others ask for things. It goes before those who serve them, so that they know that it is over.
     desk: Desk,
     _gdb: Option<GdbServer>,
+    _qmp: Option<QmpServer>,
 }
 
 impl<'a> Session<'a> {
@@ -108,14 +110,19 @@ impl<'a> Session<'a> {
         let (listing, perf_map) =
             (args.trace_tu.clone().map(create).transpose()?, perf_map.map(create).transpose()?);
         let mut desk = Desk::new(args.freeze);
+        let refused = |option: &str, at: &Endpoint, e| Failure::Usage(format!("{option} {at}: {e}"));
         let gdb = args.gdb.as_ref().map(|at| {
-            let refused = |e| Failure::Usage(format!("--gdb {at}: {e}"));
-            let server = GdbServer::start(at, desk.link()).map_err(refused)?;
-            eprintln!("idem86: gdb is served at {}", server.endpoint());
-            Ok::<_, Failure>(server)
+            GdbServer::start(at, desk.link())
+                .inspect(|server| eprintln!("idem86: gdb is served at {}", server.endpoint()))
+                .map_err(|e| refused("--gdb", at, e))
         });
-        let gdb = gdb.transpose()?;
-        desk.outlive_halts(gdb.is_some());
+        let qmp = args.qmp.as_ref().map(|at| {
+            QmpServer::start(at, desk.link())
+                .inspect(|server| eprintln!("idem86: control peers are served at {}", server.endpoint()))
+                .map_err(|e| refused("--qmp", at, e))
+        });
+        let (gdb, qmp) = (gdb.transpose()?, qmp.transpose()?);
+        desk.outlive_halts(gdb.is_some() || qmp.is_some());
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
@@ -135,6 +142,7 @@ impl<'a> Session<'a> {
             perf_map,
             desk,
             _gdb: gdb,
+            _qmp: qmp,
         })
     }
 

@@ -1,6 +1,8 @@
-//! Remote control: what debuggers and management tools see and do, with gdb itself where it is installed.
+//! Remote control: what debuggers and management tools see and do, with gdb and Python's
+//! `qemu.qmp` where they are installed.
 
 mod gdb;
 mod guests;
 mod host;
 mod protocol;
+mod qmp;

@@ -170,6 +170,11 @@ impl KeyCode {
         Self::ALL.iter().copied().find(|key| key.name().eq_ignore_ascii_case(name))
     }
 
+    /// Its make code in scan code set 1, and whether a prefix E0h comes before it.
+    pub fn scan_code_1(self) -> (u8, bool) {
+        (super::spec::translate(self.info().set2), self.info().extended)
+    }
+
     pub(super) fn info(self) -> &'static KeyInfo {
         &KEYS[self as usize]
     }

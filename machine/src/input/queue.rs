@@ -33,6 +33,11 @@ impl InputQueue {
         self.buttons.push_back(buttons);
     }
 
+    /// Changes of the mouse's buttons that wait.
+    pub fn buttons(&self) -> usize {
+        self.buttons.len()
+    }
+
     /// Whether the guest has taken everything.
     pub fn is_empty(&self) -> bool {
         self.buttons.is_empty() && self.serial.iter().all(VecDeque::is_empty)

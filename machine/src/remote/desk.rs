@@ -1,5 +1,7 @@
 //! The desk: where the thread that runs a machine does what others ask for, between two slices of running.
 
+use super::snapshots::Snapshots;
+use crate::input::Input;
 use crate::machine::{Limits, Machine, Outcome, Pass};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use idem86_cpu::bus::Work;
@@ -15,6 +17,9 @@ const NOTICES_WAITING: usize = 1024;
 /// one that runs may be kept from it.
 const TURN: Duration = Duration::from_millis(5);
 
+/// Guest time between two looks at whether anybody asks for anything.
+const GRAIN: GuestDuration = GuestDuration::from_millis(1);
+
 /// Something to be done with the machine, by the thread that runs it.
 type Request = Box<dyn FnOnce(&mut Stand<'_>) + Send>;
 
@@ -24,6 +29,8 @@ pub struct Stand<'a> {
     pub machine: &'a mut Machine,
     /// Whether it runs, and who wants to know.
     pub running: &'a mut Running,
+    /// What can be come back to.
+    pub(super) snapshots: &'a mut Snapshots,
 }
 
 /// Why a machine that ran stands still now.
@@ -119,6 +126,11 @@ impl Running {
         }
     }
 
+    /// The machine is in another time: its resets up to then are old news.
+    pub(super) fn forget_resets(&mut self, machine: &Machine) {
+        self.resets = machine.counters().resets;
+    }
+
     /// Ends the run as soon as possible.
     pub fn quit(&mut self) {
         self.quit = true;
@@ -153,12 +165,12 @@ impl Stand<'_> {
     /// Presses the reset button.
     pub fn reset(&mut self) {
         self.running.reset_asked = true;
-        self.machine.reset();
+        self.machine.input(Input::Reset).expect("a machine has a reset button");
     }
 
     /// Presses the power button.
     pub fn press_power_button(&mut self) {
-        self.machine.board.power.press_power_button();
+        self.machine.input(Input::PowerButton).expect("a machine has a power button");
         self.running.tell(Notice::PowerButton);
     }
 }
@@ -214,6 +226,7 @@ pub struct Desk {
     requests: Receiver<Request>,
     link: Link,
     running: Running,
+    snapshots: Snapshots,
     /// Guest time while it stands still.
     frozen: Option<GuestTime>,
     outlives_halts: bool,
@@ -234,7 +247,15 @@ impl Desk {
             resets: 0,
             reset_asked: false,
         };
-        Desk { requests, link: Link(sender), running, frozen: None, outlives_halts: false, stuck: false }
+        Desk {
+            requests,
+            link: Link(sender),
+            running,
+            snapshots: Snapshots::default(),
+            frozen: None,
+            outlives_halts: false,
+            stuck: false,
+        }
     }
 
     /// Whether a processor that halted for ever is no end: somebody may come and reset the machine.
@@ -258,11 +279,18 @@ impl Desk {
         if !self.running.running {
             return Turn::Stood;
         }
-        let end = self.running.step.map_or(Work::MAX, |work| work.saturating_add(1));
-        let outcome = match machine.run_within(&Limits::new(machine.now() + slice, end)) {
-            Pass::Outcome(outcome) => outcome,
-            // What hooks stop goes on: only conditions end at them.
-            Pass::Hook | Pass::Time | Pass::Work | Pass::Halted | Pass::Restarted { .. } => Outcome::Ran,
+        let most = self.running.step.map_or(Work::MAX, |work| work.saturating_add(1));
+        let end = machine.now() + slice;
+        let outcome = loop {
+            match machine.run_within(&Limits::new(end.min(machine.now() + GRAIN), most)) {
+                Pass::Outcome(outcome) => break outcome,
+                Pass::Work => break Outcome::Ran,
+                // What hooks stop goes on: only conditions end at them.
+                Pass::Hook | Pass::Time | Pass::Halted | Pass::Restarted { .. } => {}
+            }
+            if machine.now() >= end || !self.requests.is_empty() {
+                break Outcome::Ran;
+            }
         };
         self.tell_resets(machine);
         match outcome {
@@ -315,7 +343,7 @@ impl Desk {
             };
             let Some(request) = request else { break };
             self.with_frozen_time(machine, |desk, machine| {
-                request(&mut Stand { machine, running: &mut desk.running });
+                request(&mut Stand { machine, running: &mut desk.running, snapshots: &mut desk.snapshots });
             });
             self.tell_resets(machine);
             if self.running.running && Instant::now() >= patience {

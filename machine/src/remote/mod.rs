@@ -5,12 +5,15 @@
 //! A peer that leaves, stalls or sends nonsense ends its session and nothing else.
 
 mod desk;
+mod drives;
 mod endpoint;
 pub mod gdb;
 mod memory;
 mod monitor;
+pub mod qmp;
 mod registers;
 mod server;
+mod snapshots;
 
 pub use desk::{Cause, Desk, End, Gone, Link, Notice, Running, Stand, Turn};
 pub use endpoint::{Endpoint, EndpointError};

@@ -3,7 +3,7 @@
 use super::desk::Stand;
 use super::memory::{self, Space};
 use super::registers::{REGISTERS, linear_ip};
-use crate::keyboard::parse_chord;
+use super::{drives, snapshots};
 use idem86_cpu::decode::{self, MAX_LENGTH};
 use idem86_cpu::state::segment::SegReg;
 use std::fmt::Write;
@@ -29,7 +29,12 @@ struct Command {
 
 const COMMANDS: &[Command] = &[
     Command { names: &["help", "?"], takes: "", does: "lists the commands", run: help },
-    Command { names: &["info"], takes: "registers|status|version|block", does: "shows something", run: info },
+    Command {
+        names: &["info"],
+        takes: "registers|status|version|block|snapshots",
+        does: "shows something",
+        run: info,
+    },
     Command {
         names: &["x"],
         takes: "/FMT ADDRESS",
@@ -57,6 +62,11 @@ const COMMANDS: &[Command] = &[
         does: "presses keys together, like ctrl-alt-del",
         run: send_key,
     },
+    Command { names: &["savevm"], takes: "NAME", does: "keeps the machine's state in memory", run: save },
+    Command { names: &["loadvm"], takes: "NAME", does: "comes back to a kept state", run: load },
+    Command { names: &["delvm"], takes: "NAME", does: "forgets a kept state", run: delete },
+    Command { names: &["eject"], takes: "[-f] DRIVE", does: "takes out what is in a drive", run: eject },
+    Command { names: &["change"], takes: "DRIVE FILE", does: "puts an image into a drive", run: change },
     Command {
         names: &["screendump"],
         takes: "FILE",
@@ -94,8 +104,24 @@ fn info(stand: &mut Stand<'_>, what: &str) -> Done {
             Ok(format!("VM status: {}\n", if stand.running.is_running() { "running" } else { "paused" }))
         }
         "version" => Ok(format!("idem86 {}\n", env!("CARGO_PKG_VERSION"))),
-        _ => Err(Problem(format!("info knows registers, status and version, not {what:?}"))),
+        "block" => Ok(blocks(stand)),
+        "snapshots" => Ok(stand.snapshots.names().map(|name| format!("{name}\n")).collect()),
+        _ => {
+            Err(Problem(format!("info knows registers, status, version, block and snapshots, not {what:?}")))
+        }
     }
+}
+
+fn blocks(stand: &mut Stand<'_>) -> String {
+    let mut text = String::new();
+    for drive in drives::list(stand.machine) {
+        let _ = match drive.medium {
+            Some((size, true)) => writeln!(text, "{}: {size} bytes, read-only", drive.name),
+            Some((size, false)) => writeln!(text, "{}: {size} bytes", drive.name),
+            None => writeln!(text, "{}: empty", drive.name),
+        };
+    }
+    text
 }
 
 /// The registers, as a person wants to see them.
@@ -291,10 +317,33 @@ fn quit(stand: &mut Stand<'_>, _: &str) -> Done {
     Ok(String::new())
 }
 
+fn save(stand: &mut Stand<'_>, name: &str) -> Done {
+    snapshots::save(stand, name).map(|()| String::new())
+}
+
+fn load(stand: &mut Stand<'_>, name: &str) -> Done {
+    snapshots::load(stand, name).map(|()| String::new())
+}
+
+fn delete(stand: &mut Stand<'_>, name: &str) -> Done {
+    snapshots::delete(stand, name).map(|()| String::new())
+}
+
+fn eject(stand: &mut Stand<'_>, rest: &str) -> Done {
+    let (force, name) = match rest.strip_prefix("-f ") {
+        Some(name) => (true, name.trim()),
+        None => (false, rest),
+    };
+    drives::eject(stand.machine, name, force).map(|()| String::new())
+}
+
+fn change(stand: &mut Stand<'_>, rest: &str) -> Done {
+    let (name, path) = rest.split_once(' ').ok_or_else(|| Problem("wants a drive and a file".into()))?;
+    drives::change(stand.machine, name, Path::new(path.trim()), false, true).map(|()| String::new())
+}
+
 fn send_key(stand: &mut Stand<'_>, chord: &str) -> Done {
-    let events = parse_chord(chord).ok_or_else(|| Problem(format!("{chord:?} names no key or chord")))?;
-    stand.machine.keyboard.chord(events);
-    Ok(String::new())
+    stand.machine.press(chord).map(|()| String::new()).map_err(|e| Problem(e.to_string()))
 }
 
 fn screen_dump(stand: &mut Stand<'_>, path: &str) -> Done {

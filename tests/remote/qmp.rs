@@ -1,0 +1,384 @@
+//! The control socket: the protocol by hand, and Python's client for it.
+//!
+//! The client is looked for where `IDEM86_QEMU_QMP` says, else in `target/qemu-qmp`:
+//! `pip install --target target/qemu-qmp qemu.qmp`.
+
+use crate::guests::*;
+use crate::host::{engines, run, say};
+use idem86::machine::machine::Machine;
+use idem86::machine::remote::qmp::QmpServer;
+use idem86::machine::remote::{Desk, End, Endpoint, Turn};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A peer that speaks line by line.
+struct Client {
+    lines: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn connect(endpoint: &Endpoint) -> Client {
+        let Endpoint::Tcp(address) = endpoint else { panic!("TCP was asked for") };
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        Client { lines: BufReader::new(stream) }
+    }
+
+    fn send(&mut self, text: &str) {
+        self.lines.get_mut().write_all(text.as_bytes()).expect("it reads");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("an answer");
+        assert!(line.ends_with("\r\n"), "{line:?}");
+        line.trim_end().to_string()
+    }
+
+    /// The next line that is no event.
+    fn answer(&mut self) -> String {
+        loop {
+            let line = self.line();
+            if !line.contains("\"event\"") {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a command and gives its answer, which must not be an error.
+    fn ask(&mut self, command: &str) -> String {
+        self.send(&format!("{command}\n"));
+        let answer = self.answer();
+        assert!(answer.contains("\"return\""), "{command}: {answer}");
+        answer
+    }
+
+    /// Sends a command and gives the error that it must be answered with.
+    fn refused(&mut self, command: &str) -> String {
+        self.send(&format!("{command}\n"));
+        let answer = self.answer();
+        assert!(answer.contains("\"error\""), "{command}: {answer}");
+        answer
+    }
+
+    fn negotiate(&mut self) {
+        assert!(self.line().starts_with("{\"QMP\":"));
+        self.ask(r#"{"execute": "qmp_capabilities"}"#);
+    }
+
+    /// Reads until an event comes.
+    fn event(&mut self, name: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(&format!("\"event\":\"{name}\"")) {
+                return line;
+            }
+        }
+    }
+}
+
+fn served(frozen: bool) -> (Machine, Desk, QmpServer) {
+    let desk = Desk::new(frozen);
+    let endpoint = "tcp:127.0.0.1:0".parse().expect("an endpoint");
+    let server = QmpServer::start(&endpoint, desk.link()).expect("a port");
+    (boot_sector(engines()[0]), desk, server)
+}
+
+/// Lets `peer` talk while the machine runs; gives what it gives, and how the run ended.
+fn talk<T: Send + 'static>(
+    machine: &mut Machine,
+    desk: &mut Desk,
+    server: &QmpServer,
+    peer: impl FnOnce(Client) -> T + Send + 'static,
+) -> (T, Turn) {
+    let endpoint = server.endpoint().clone();
+    let peer = thread::spawn(move || peer(Client::connect(&endpoint)));
+    let turn = run(machine, desk, |_| peer.is_finished());
+    (peer.join().expect("the peer is content"), turn)
+}
+
+#[test]
+fn a_session_from_greeting_to_quit() {
+    let (mut machine, mut desk, server) = served(true);
+    let endpoint = server.endpoint().clone();
+    let peer = thread::spawn(move || {
+        let mut c = Client::connect(&endpoint);
+        let greeting = c.line();
+        assert!(greeting.contains("\"package\":\"idem86\"") && greeting.contains("\"capabilities\":[]"));
+        let early = c.refused(r#"{"execute": "query-status", "id": 1}"#);
+        assert!(early.contains("CommandNotFound") && early.contains("\"id\":1"), "{early}");
+        c.refused(r#"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#);
+        assert_eq!(c.ask(r#"{"execute": "qmp_capabilities", "id": "x"}"#), r#"{"id":"x","return":{}}"#);
+        c.refused(r#"{"execute": "qmp_capabilities"}"#);
+        assert!(c.ask(r#"{"execute": "query-commands"}"#).contains(r#"{"name":"query-block"}"#));
+        assert!(c.ask(r#"{"execute": "query-status"}"#).contains(r#""status":"paused""#));
+        c.send("{\"execute\": \"cont\"}\n");
+        assert!(c.line().contains("\"event\":\"RESUME\""), "what a command leads to comes before its answer");
+        assert_eq!(c.line(), r#"{"return":{}}"#);
+        assert!(c.ask(r#"{"execute": "query-status"}"#).contains(r#""running":true"#));
+        c.send("{\"execute\": \"stop\"}\n");
+        let stop = c.line();
+        assert!(stop.contains("\"event\":\"STOP\"") && stop.contains("\"seconds\":"), "{stop}");
+        c.answer();
+        // Two in one piece, one in two.
+        c.send(r#"{"execute": "query-version"}{"execute": "query-name"} {"execute": "query-"#);
+        assert!(c.answer().contains("qemu"));
+        assert_eq!(c.answer(), r#"{"return":{}}"#);
+        thread::sleep(Duration::from_millis(20));
+        c.send("kvm\", \"id\": {\"a\": [1]}}");
+        assert_eq!(c.answer(), r#"{"id":{"a":[1]},"return":{"enabled":false,"present":false}}"#);
+        assert!(c.ask(r#"{"execute": "query-block"}"#).contains(r#""device":"floppy0""#));
+        assert!(c.ask(r#"{"execute": "query-memory-size-summary"}"#).contains("16777216"));
+        c.ask(r#"{"execute": "system_powerdown"}"#);
+        c.ask(r#"{"execute": "cont"}"#);
+        c.ask(r#"{"execute": "system_reset"}"#);
+        assert!(c.refused(r#"{"execute": "system_wakeup"}"#).contains("suspended"));
+        c.ask(r#"{"execute": "quit"}"#);
+        assert!(c.event("SHUTDOWN").contains(r#""reason":"host-qmp-quit""#));
+        let mut rest = String::new();
+        c.lines.read_to_string(&mut rest).expect("the end");
+        assert_eq!(rest, "");
+    });
+    assert_eq!(run(&mut machine, &mut desk, |_| false), Turn::Quit);
+    drop(desk);
+    drop(server);
+    peer.join().expect("the peer is content");
+}
+
+#[test]
+fn events_go_to_all_peers() {
+    static STOPPED: AtomicBool = AtomicBool::new(false);
+    let (mut machine, mut desk, server) = served(true);
+    let endpoint = server.endpoint().clone();
+    let peer = thread::spawn(move || {
+        let (mut one, mut other) = (Client::connect(&endpoint), Client::connect(&endpoint));
+        one.negotiate();
+        other.negotiate();
+        one.ask(r#"{"execute": "system_reset"}"#);
+        assert!(other.event("RESET").contains(r#""guest":false"#));
+        one.ask(r#"{"execute": "system_powerdown"}"#);
+        other.event("POWERDOWN");
+        one.ask(r#"{"execute": "cont"}"#);
+        other.event("RESUME");
+        other.ask(r#"{"execute": "stop"}"#);
+        one.event("STOP");
+        STOPPED.store(true, Ordering::SeqCst);
+        assert!(other.event("SHUTDOWN").contains(r#""reason":"host-signal""#));
+    });
+    // Stopped at the beginning, and again after it ran.
+    let mut ran = false;
+    run(&mut machine, &mut desk, |machine| {
+        ran |= machine.cpu.work() > 0;
+        ran && STOPPED.load(Ordering::SeqCst)
+    });
+    desk.end(End::Host);
+    drop((desk, server));
+    peer.join().expect("the peer is content");
+}
+
+#[test]
+fn malformed_and_oversized_requests_are_answered_and_the_connection_stays() {
+    let (mut machine, mut desk, server) = served(false);
+    let ((), turn) = talk(&mut machine, &mut desk, &server, |mut c| {
+        c.negotiate();
+        let long = format!("{{\"execute\": \"{}\"}}", "x".repeat(1 << 20));
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        for (request, reason) in [
+            ("nonsense", "JSON parse error"),
+            ("{\"execute\": }", "JSON parse error"),
+            ("{\"execute\": \"stop\"]", "JSON parse error"),
+            ("}", "JSON parse error"),
+            ("\u{1}\u{2}", "JSON parse error"),
+            (&deep, "JSON parse error"),
+            (&long, "at most 262144 bytes"),
+            ("[]", "must be a JSON object"),
+            ("\"stop\"", "must be a JSON object"),
+            ("{}", "lacks member 'execute'"),
+            (r#"{"execute": 1}"#, "must be a string"),
+            (r#"{"execute": "stop", "arguments": []}"#, "must be an object"),
+            (r#"{"execute": "stop", "extra": 1}"#, "'extra' is unexpected"),
+            (r#"{"execute": "stop", "arguments": {"a": 1}}"#, "unknown field"),
+            (r#"{"execute": "no-such-command"}"#, "has not been found"),
+            (r#"{"execute": "screendump"}"#, "missing field"),
+            (
+                r#"{"execute": "screendump", "arguments": {"filename": "/nowhere/at/all.png"}}"#,
+                "/nowhere/at/all.png",
+            ),
+            (
+                r#"{"execute": "send-key", "arguments": {"keys": [{"type": "qcode", "data": "hyper"}]}}"#,
+                "hyper",
+            ),
+            (
+                r#"{"execute": "pmemsave", "arguments": {"val": 0, "size": 18446744073709551615, "filename": "/tmp/x"}}"#,
+                "no such memory",
+            ),
+            (r#"{"execute": "eject", "arguments": {"device": "sda"}}"#, "floppy0"),
+            (
+                r#"{"execute": "blockdev-change-medium", "arguments": {"device": "floppy0", "filename": "/absent.img"}}"#,
+                "/absent.img",
+            ),
+            (r#"{"execute": "x-idem86-snapshot-load", "arguments": {"tag": "none"}}"#, "none"),
+        ] {
+            let answer = c.refused(request);
+            let shown = &request[..request.len().min(60)];
+            assert!(answer.contains(reason), "{shown}: {answer}");
+            assert!(c.ask(r#"{"execute": "query-name"}"#).contains("return"), "after {shown}");
+        }
+    });
+    assert_eq!(turn, Turn::Ran);
+}
+
+#[test]
+fn peers_that_vanish_or_stall_do_not_harm_the_run() {
+    let (mut machine, mut desk, server) = served(false);
+    for bytes in [
+        &b""[..],
+        b"{\"execute\": \"qmp_capab",
+        b"{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \"stop\"",
+        b"\xFF\xFE",
+    ] {
+        talk(&mut machine, &mut desk, &server, move |mut c| {
+            c.lines.get_mut().write_all(bytes).expect("it reads");
+            let _ = c.lines.get_mut().shutdown(Shutdown::Both);
+        });
+    }
+    // One that asks and never reads, and stays.
+    let (stalled, _) = talk(&mut machine, &mut desk, &server, |mut c| {
+        c.send("{\"execute\": \"qmp_capabilities\"}\n");
+        c.lines.get_mut().set_nonblocking(true).expect("a flag");
+        for _ in 0..20_000 {
+            if c.lines.get_mut().write_all(b"{\"execute\": \"query-commands\"}\n").is_err() {
+                break;
+            }
+        }
+        c
+    });
+    let before = machine.cpu.work();
+    let start = Instant::now();
+    run(&mut machine, &mut desk, |machine| machine.cpu.work() > before + 1_000_000);
+    assert!(start.elapsed() < Duration::from_secs(10));
+    talk(&mut machine, &mut desk, &server, |mut c| c.negotiate());
+    drop(stalled);
+}
+
+#[test]
+fn commands_are_served_soon_while_the_guest_runs() {
+    let (mut machine, mut desk, server) = served(false);
+    let (times, _) = talk(&mut machine, &mut desk, &server, |mut c| {
+        c.negotiate();
+        let mut times: Vec<Duration> = (0..50)
+            .map(|_| {
+                let start = Instant::now();
+                c.ask(r#"{"execute": "query-status"}"#);
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        times
+    });
+    say(&format!("control socket: a command takes {:?} (median), {:?} (worst)", times[25], times[49]));
+    assert!(times[25] < Duration::from_millis(10), "{:?}", times[25]);
+}
+
+#[test]
+fn snapshots_screens_and_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut machine, mut desk, server) = served(false);
+    let root = directory.path().to_path_buf();
+    let path = move |name: &str| root.join(name).display().to_string();
+    let (memory, png, ppm) = (path("memory"), path("screen.png"), path("screen"));
+    let ((), _) = talk(&mut machine, &mut desk, &server, move |mut c| {
+        c.negotiate();
+        let hmp = |c: &mut Client, line: &str| {
+            c.ask(&format!(
+                r#"{{"execute": "human-monitor-command", "arguments": {{"command-line": "{line}"}}}}"#
+            ))
+        };
+        // Until the boot sector counts.
+        while !hmp(&mut c, "xp/1xw 0x7c00").contains("0xd88ec031")
+            || hmp(&mut c, "xp/1xb 0x500").contains("0x00\\r")
+        {
+            thread::sleep(Duration::from_millis(5));
+        }
+        c.ask(r#"{"execute": "stop"}"#);
+        let before = hmp(&mut c, "info registers");
+        c.ask(r#"{"execute": "x-idem86-snapshot-save", "arguments": {"tag": "here"}}"#);
+        c.ask(r#"{"execute": "cont"}"#);
+        thread::sleep(Duration::from_millis(20));
+        c.ask(r#"{"execute": "stop"}"#);
+        assert_ne!(hmp(&mut c, "info registers"), before);
+        assert!(c.ask(r#"{"execute": "x-idem86-query-snapshots"}"#).contains("here"));
+        c.ask(r#"{"execute": "x-idem86-snapshot-load", "arguments": {"tag": "here"}}"#);
+        assert_eq!(hmp(&mut c, "info registers"), before);
+        c.ask(&format!(r#"{{"execute": "screendump", "arguments": {{"filename": "{png}"}}}}"#));
+        c.ask(&format!(r#"{{"execute": "screendump", "arguments": {{"filename": "{ppm}"}}}}"#));
+        c.ask(&format!(
+            r#"{{"execute": "pmemsave", "arguments": {{"val": 31744, "size": 512, "filename": "{memory}"}}}}"#
+        ));
+        let saved = path("saved");
+        c.ask(&format!(r#"{{"execute": "x-idem86-save", "arguments": {{"directory": "{saved}"}}}}"#));
+        assert!(std::fs::read_dir(&saved).expect("a directory").count() > 1);
+        assert!(std::fs::read(&png).expect("a picture").starts_with(b"\x89PNG"));
+        assert!(std::fs::read(&ppm).expect("a picture").starts_with(b"P6\n720 400\n255\n"));
+        let saved = std::fs::read(&memory).expect("memory");
+        assert_eq!((saved.len(), &saved[510..]), (512, &[0x55, 0xAA][..]));
+        c.refused(&format!(
+            r#"{{"execute": "pmemsave", "arguments": {{"val": 655360, "size": 16, "filename": "{memory}"}}}}"#
+        ));
+        assert_eq!(
+            std::fs::read(&memory).expect("memory"),
+            saved,
+            "a failed request leaves the file as it was"
+        );
+        assert!(hmp(&mut c, "x/1i 0x7c07").contains("inc word ptr ds:[500h]"));
+        c.ask(r#"{"execute": "eject", "arguments": {"device": "floppy0"}}"#);
+        assert!(hmp(&mut c, "info block").contains("floppy0: empty"));
+        c.ask(r#"{"execute": "send-key", "arguments": {"keys": [{"type": "qcode", "data": "ctrl"}, {"type": "qcode", "data": "c"}]}}"#);
+        c.ask(r#"{"execute": "input-send-event", "arguments": {"events": [{"type": "key", "data": {"down": true, "key": {"type": "number", "data": 30}}}, {"type": "rel", "data": {"axis": "x", "value": 5}}]}}"#);
+    });
+}
+
+/// What Python's client does; it ends with an exception if anything is not as it should be.
+const PYTHON: &str = include_str!("qmp_client.py");
+
+#[cfg(unix)]
+#[test]
+fn pythons_client() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library =
+        std::env::var_os("IDEM86_QEMU_QMP").map_or_else(|| project.join("target/qemu-qmp"), Into::into);
+    let python = |code: &str, arguments: &[&str]| {
+        Command::new("python3")
+            .args(["-c", code])
+            .args(arguments)
+            .env("PYTHONPATH", &library)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    };
+    let found = python("import qemu.qmp", &[]).and_then(|mut child| child.wait());
+    if !found.is_ok_and(|status| status.success()) {
+        say("pythons_client: skipped, no qemu.qmp (pip install --target target/qemu-qmp qemu.qmp)");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("qmp.sock");
+    let mut desk = Desk::new(true);
+    let server = QmpServer::start(&Endpoint::Unix(socket.clone()), desk.link()).expect("a socket");
+    let mut machine = boot_sector(engines()[0]);
+    let arguments = [socket.to_str().expect("plain names"), directory.path().to_str().expect("plain names")];
+    let mut child = python(PYTHON, &arguments).expect("it was there a moment ago");
+    let turn = run(&mut machine, &mut desk, |_| child.try_wait().expect("a child").is_some());
+    desk.end(End::Host);
+    drop((desk, server));
+    let output = child.wait_with_output().expect("what it printed");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "content");
+    assert_eq!(turn, Turn::Quit);
+}
