@@ -1,20 +1,43 @@
 //! idem86: a full-system x86 PC in an ordinary process.
 //!
-//! [`Machine::builder`] makes a PC; [`Machine::run_until`] runs it until something happens.
+//! [`Machine::builder`] makes a PC, [`Machine::run_until`] runs it until something happens, and everything about it can
+//! be looked at and changed in between:
 //!
 //! ```
-//! use idem86::{Ended, Machine, Until};
+//! use idem86::{Ended, Machine, Register, Until};
+//! use idem86::testing::demo_disk;
 //!
-//! // A boot sector: mov dx, 3FBh; mov al, 3; out dx, al; mov dx, 3F8h; mov al, 'A'; out dx, al; cli; hlt
-//! let mut floppy = vec![0; 1_474_560];
-//! floppy[..14].copy_from_slice(b"\xBA\xFB\x03\xB0\x03\xEE\xBA\xF8\x03\xB0A\xEE\xFA\xF4");
-//! floppy[510..512].copy_from_slice(&[0x55, 0xAA]);
-//!
-//! let mut machine = Machine::builder().memory(16 << 20).floppy(floppy).build()?;
-//! let ended = machine.run_until(Until::serial("A"))?;
-//! assert!(matches!(ended, Ended::Serial { port: 0, .. }));
+//! let mut machine = Machine::builder().memory(32 << 20).floppy(demo_disk()).build()?;
+//! let ended = machine.run_until(Until::screen("protected mode").or(Until::millis(5_000)))?;
+//! assert!(matches!(ended, Ended::Screen { .. }), "{ended:?}");
+//! assert_eq!(machine.register(Register::Cr0) & 1, 1);
+//! assert_eq!(machine.run_until(Until::power_off())?, Ended::PoweredOff);
+//! println!("{}", machine.screen_text().unwrap_or_default());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! | to | there are |
+//! |---|---|
+//! | use it | [`Machine::type_text`], [`Machine::press`], [`Machine::input`], [`Machine::send_serial`], [`Machine::insert`] |
+//! | see it | [`Machine::screen_text`], [`Machine::screenshot`], [`Machine::serial_output`], [`Machine::counters`] |
+//! | look inside | [`Machine::register`], [`Machine::read_physical`], [`Machine::read_linear`], [`Machine::step`] |
+//! | stop it | [`Until`], and from another thread [`Machine::control`] |
+//! | follow it | [`machine::hooks`] on ports, memory, code, exceptions and interrupts |
+//! | extend it | [`Machine::attach`] with a [`Device`] |
+//! | go back | [`Machine::snapshot`], [`Machine::restore`], [`Machine::fork`] |
+//! | repeat it | [`Machine::record`], [`Machine::replay`] |
+//! | test with it | [`testing`] |
+//!
+//! # Time and exactness
+//!
+//! A machine lives in guest time. Under the virtual clock, which a builder begins with, that is the work that it has
+//! done: the same machine with the same inputs does the same on every host and engine, whatever else the host does, and
+//! [`Machine::state_hash`] shows it. Under the host clock a second in the guest is a second outside.
+//!
+//! # Threads and failures
+//!
+//! A machine is `Send`, and there is no global state: any number of them run side by side. A guest can stop its own
+//! machine, nothing else; what it does is never an `Err` nor a panic.
 //!
 //! The crates that make up the program are here too: [`machine`] is the PC with all of its interface, [`cpu`] a
 //! processor alone, [`devices`] the parts of a PC, each usable by itself.
@@ -24,6 +47,8 @@
 pub mod classify;
 pub mod compare;
 mod elf;
+
+pub mod testing;
 
 pub use idem86_cpu as cpu;
 pub use idem86_devices as devices;
@@ -36,10 +61,13 @@ pub use idem86_machine::builder::{BuildError, Builder};
 pub use idem86_machine::clock::ClockKind;
 pub use idem86_machine::cmos::BootDevice;
 pub use idem86_machine::engine::EngineKind;
-pub use idem86_machine::hooks::{HookId, PortAccess};
+pub use idem86_machine::hooks::{HookId, MemoryAccess, PortAccess};
 pub use idem86_machine::image::source::{Blob, Disk};
 pub use idem86_machine::input::recording::{Recording, ReplayError};
 pub use idem86_machine::input::{DriveName, Input, InputError};
 pub use idem86_machine::machine::{Counters, Machine};
+pub use idem86_machine::registers::Register;
 pub use idem86_machine::run::{Control, Ended, RunError, Until};
 pub use idem86_machine::screenshot::Screenshot;
+pub use idem86_machine::snapshot::hash::StateHash;
+pub use idem86_machine::snapshot::{Snapshot, SnapshotError};

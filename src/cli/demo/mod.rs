@@ -1,7 +1,5 @@
 //! `idem86 demo`: the built-in BIOS boots a built-in disk.
 
-mod disk;
-
 use super::Failure;
 use super::terminal::Terminal;
 use idem86::compare::measure::{Plan, measure};
@@ -25,7 +23,7 @@ const LIMIT: GuestDuration = GuestDuration::from_millis(60_000);
 /// Runs the demonstration: in a terminal as it happens, and in the end as text, with a short comparison of the engines.
 pub fn run() -> Result<u8, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
-    let image = disk::image().map_err(|e| failed(&e))?;
+    let image = idem86::testing::demo_disk();
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut config = Config::new(MEMORY, Firmware::Builtin);
     config.clock = if interactive { ClockKind::Host } else { ClockKind::Virtual };
