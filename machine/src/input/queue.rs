@@ -2,12 +2,15 @@
 
 use crate::board::Board;
 use idem86_devices::ps2::MouseButtons;
-use idem86_devices::time::{GuestDuration, GuestTime};
+use idem86_devices::time::{GuestDuration, GuestTime, Timed};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Guest time between two offers of what the guest did not take.
 pub(crate) const OFFER_EVERY: GuestDuration = GuestDuration::from_millis(1);
+
+/// Characters that need no time on the line are still offered one by one.
+const SHORTEST: GuestDuration = GuestDuration::from_micros(10);
 
 /// A queue for each input. They are part of the machine: offers come at guest times that do not depend on how its owner
 /// runs it.
@@ -66,7 +69,11 @@ impl InputQueue {
             self.buttons.pop_front();
         }
         if !self.is_empty() {
-            self.offer = now + OFFER_EVERY;
+            // The line is free again when the character on it has arrived.
+            let lines = self.serial.iter().zip(&board.com).filter(|(queue, _)| !queue.is_empty());
+            let arrival = lines.filter_map(|(_, com)| com.next_event()).min();
+            let arrival = arrival.map_or(GuestTime::MAX, |at| at.max(now + SHORTEST));
+            self.offer = arrival.min(now + OFFER_EVERY);
         }
     }
 }
