@@ -153,6 +153,15 @@ impl<'a> Biu<'a> {
         bytes
     }
 
+    /// Reads bytes of RAM from `offset` on; all ones outside it.
+    #[inline]
+    pub fn ram_read_bytes(&self, offset: u64, out: &mut [u8]) {
+        let cells = self.ram.get(offset as usize..).unwrap_or_default();
+        let (there, outside) = out.split_at_mut(cells.len().min(out.len()));
+        there.iter_mut().zip(cells).for_each(|(byte, cell)| *byte = cell.get());
+        outside.fill(0xFF);
+    }
+
     /// Writes sixteen bytes of RAM at `offset`; dropped outside it.
     #[inline(always)]
     pub fn ram_write_128(&self, offset: u64, value: &[u8; 16]) {

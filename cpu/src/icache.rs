@@ -7,6 +7,7 @@
 
 use crate::codemap;
 use crate::decode::insn::Insn;
+use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -14,6 +15,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const CAPACITY: usize = 256 * 1024;
 /// Entries of the table of linear addresses.
 const LINKS: usize = 8192;
+/// Instructions that are kept with their bytes, by where they lie.
+const DECODED: usize = 2048;
 /// The longest block, in instructions.
 pub const BLOCK_MAX: usize = 32;
 
@@ -80,8 +83,18 @@ pub struct BlockCache {
     blocks: Vec<Block>,
     by_ram: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
     by_page: HashMap<u64, Vec<u32>, BuildHasherDefault<KeyHasher>>,
-    spanning: Vec<[u8; 15]>,
+    spanning: Vec<[u8; MAX_LENGTH]>,
     links: Box<[Link]>,
+    decoded: Box<[Option<Decoded>]>,
+}
+
+/// An instruction, with the bytes that it and perhaps others behind it were decoded from.
+#[derive(Clone, Copy, Debug)]
+struct Decoded {
+    bytes: [u8; MAX_LENGTH],
+    code_size: u32,
+    insn: Insn,
+    flow: attrs::Flow,
 }
 
 impl Default for BlockCache {
@@ -93,6 +106,7 @@ impl Default for BlockCache {
             by_page: HashMap::default(),
             spanning: Vec::new(),
             links: vec![NO_LINK; LINKS].into_boxed_slice(),
+            decoded: vec![None; DECODED].into_boxed_slice(),
         }
     }
 }
@@ -133,29 +147,13 @@ impl BlockCache {
     }
 
     /// The bytes of a page-spanning instruction.
-    pub fn spanning_bytes(&self, index: u32) -> &[u8; 15] {
+    pub fn spanning_bytes(&self, index: u32) -> &[u8; MAX_LENGTH] {
         &self.spanning[index as usize]
     }
 
-    /// Adds a block of `insns`, which lie at `ram`. `spanning` holds the bytes of an instruction that continues
-    /// on another page.
-    pub fn insert(&mut self, ram: u64, code_size: u32, insns: &[Insn], spanning: Option<[u8; 15]>) -> u32 {
-        let id = self.blocks.len() as u32;
-        let start = self.arena.len() as u32;
-        self.arena.extend_from_slice(insns);
-        let bytes = insns.last().map_or(0, |i| i.offset as u32);
-        let spans = spanning.map(|bytes| {
-            self.spanning.push(bytes);
-            self.spanning.len() as u32 - 1
-        });
-        let key = ram_key(ram, code_size);
-        if let Some(old) = self.by_ram.insert(key, id) {
-            self.blocks[old as usize].alive = false;
-        }
-        let run = Straight { start, count: insns.len() as u32, bytes };
-        self.blocks.push(Block { run, ram, code_size, alive: true, spans });
-        self.by_page.entry(ram >> 12).or_default().push(id);
-        id
+    /// Begins a block.
+    pub fn begin(&mut self) -> NewBlock<'_> {
+        NewBlock { start: self.arena.len(), cache: self }
     }
 
     /// Whether there is no room for another block.
@@ -193,6 +191,67 @@ impl BlockCache {
             block.alive
         });
         ids.iter().map(|id| self.blocks[*id as usize].on_page()).collect()
+    }
+}
+
+/// A block that grows where the next one will be.
+#[derive(Debug)]
+pub struct NewBlock<'a> {
+    cache: &'a mut BlockCache,
+    start: usize,
+}
+
+impl NewBlock<'_> {
+    /// Instructions so far.
+    pub fn count(&self) -> usize {
+        self.cache.arena.len() - self.start
+    }
+
+    /// Decodes the instruction whose bytes, or as many as are needed, lie at `ram`. On pages that are rewritten most
+    /// instructions stay what they were, and are not decoded again.
+    pub fn decode(
+        &mut self,
+        ram: u64,
+        bytes: &[u8],
+        code_size: u32,
+    ) -> Result<(Insn, attrs::Flow), Undecodable> {
+        let slot = &mut self.cache.decoded[ram as usize % DECODED];
+        if let Some(kept) = slot
+            && kept.code_size == code_size
+            && bytes.starts_with(&kept.bytes[..kept.insn.length as usize])
+        {
+            return Ok((kept.insn, kept.flow));
+        }
+        let (insn, flow) = decode_insn(bytes, code_size)?;
+        let mut kept = Decoded { bytes: [0; MAX_LENGTH], code_size, insn, flow };
+        kept.bytes[..bytes.len()].copy_from_slice(bytes);
+        *slot = Some(kept);
+        Ok((insn, flow))
+    }
+
+    /// Appends an instruction.
+    pub fn push(&mut self, insn: Insn) {
+        self.cache.arena.push(insn);
+    }
+
+    /// Ends the block, which lies at `ram`, and gives its number. `spanning` holds the bytes of an instruction that
+    /// continues on another page.
+    pub fn finish(self, ram: u64, code_size: u32, spanning: Option<[u8; MAX_LENGTH]>) -> u32 {
+        let (cache, start) = (&mut *self.cache, self.start);
+        let insns = &cache.arena[start..];
+        let bytes = insns.last().map_or(0, |i| i.offset as u32);
+        let run = Straight { start: start as u32, count: insns.len() as u32, bytes };
+        let id = cache.blocks.len() as u32;
+        let spans = spanning.map(|bytes| {
+            cache.spanning.push(bytes);
+            cache.spanning.len() as u32 - 1
+        });
+        if let Some(old) = cache.by_ram.insert(ram_key(ram, code_size), id) {
+            cache.blocks[old as usize].alive = false;
+        }
+        cache.blocks.push(Block { run, ram, code_size, alive: true, spans });
+        cache.by_page.entry(ram >> 12).or_default().push(id);
+        id
     }
 }
 

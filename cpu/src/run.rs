@@ -315,25 +315,21 @@ impl Cpu {
         if blocks.is_full() {
             blocks.clear();
         }
-        let mut run = [None; BLOCK_MAX];
-        let mut count = 0;
+        let mut block = blocks.begin();
         let mut offset = 0;
-        while count < BLOCK_MAX {
+        while block.count() < BLOCK_MAX {
             let at = ram + offset as u64;
-            if count > 0 && self.stops.split(at) {
+            if offset > 0 && self.stops.split(at) {
                 break;
             }
             let on_page = 0x1000 - (ram & 0xFFF) as usize - offset;
             let mut bytes = [0; MAX_LENGTH];
             let available = on_page.min(MAX_LENGTH);
-            for (i, b) in bytes[..available].iter_mut().enumerate() {
-                *b = biu.ram_read(at + i as u64);
-            }
-            let Ok((mut insn, flow)) = decode_insn(&bytes[..available], size) else { break };
+            biu.ram_read_bytes(at, &mut bytes[..available]);
+            let Ok((mut insn, flow)) = block.decode(at, &bytes[..available], size) else { break };
             offset += insn.length as usize;
             insn.offset = offset as u16;
-            run[count] = Some(insn);
-            count += 1;
+            block.push(insn);
             let ends = match flow {
                 attrs::Flow::Next => false,
                 // A branch backwards is mostly taken, one forwards mostly not.
@@ -345,20 +341,18 @@ impl Cpu {
             }
         }
         let mut spanning = None;
-        if count == 0 {
+        if offset == 0 {
             let (insn, bytes, crosses) = self.decode_one(biu, linear)?;
             if crosses && self.continues_in_device(biu, linear)? {
                 return Ok(Found::Uncached(insn));
             }
-            run[0] = Some(insn);
-            count = 1;
+            block.push(insn);
             offset = insn.length as usize;
             spanning = crosses.then_some(bytes);
         }
-        let insns: Vec<Insn> = run[..count].iter().flatten().copied().collect();
         let on_page = offset.min(0x1000 - (ram & 0xFFF) as usize);
         self.keep_code(ram, on_page);
-        Ok(Found::Block(blocks.insert(ram, size, &insns, spanning)))
+        Ok(Found::Block(block.finish(ram, size, spanning)))
     }
 
     /// Whether the page behind that of `linear` is device memory: what is fetched there may differ each time.

@@ -276,7 +276,12 @@ impl Callouts for Session<'_, '_> {
         match site.kind {
             // What faulted otherwise has done so because the guest does, or to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}
-            SiteKind::Plain | SiteKind::Time | SiteKind::Trap | SiteKind::Live | SiteKind::Start => {
+            SiteKind::Plain
+            | SiteKind::Time
+            | SiteKind::Trap
+            | SiteKind::Segment
+            | SiteKind::Live
+            | SiteKind::Start => {
                 self.counters.callouts += 1;
                 context.time_wanted |= u64::from(site.kind == SiteKind::Time);
             }
@@ -298,6 +303,8 @@ impl Callouts for Session<'_, '_> {
                 return self.redirect(context);
             }
             load_segments(self.cpu, context);
+        }
+        if site.kind == SiteKind::Segment {
             self.learn_descriptors(context);
         }
         load(self.cpu, self.biu, context);
@@ -309,9 +316,6 @@ impl Callouts for Session<'_, '_> {
 impl Session<'_, '_> {
     /// At CPL 0 of protected mode: what loads of the selectors in DS, ES, FS and GS give.
     fn learn_descriptors(&mut self, context: &mut Context) {
-        if !self.key.kernel {
-            return;
-        }
         for s in [SegReg::Ds, SegReg::Es, SegReg::Fs, SegReg::Gs] {
             let selector = self.cpu.seg[s as usize].selector;
             if let Some(known) = self.describe(Selector(selector)) {

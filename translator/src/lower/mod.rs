@@ -55,6 +55,8 @@ pub enum SiteKind {
     Table,
     /// An access that faulted in a window, or found no entry.
     Window,
+    /// A load of a segment register whose descriptor is not known, or is another one now.
+    Segment,
     /// What the instruction uses is not live: it is made so, or the unit is left behind the instruction.
     Live,
     /// The same of what the unit uses, before its first instruction; or the budget does not suffice for it.

@@ -115,7 +115,7 @@ impl Lower<'_> {
 
     /// Loads what is known of the selector in r9, if its descriptor is still the same.
     fn load_known(&mut self, n: usize, to: SegReg) {
-        let site = self.new_site(n, SiteKind::Plain);
+        let site = self.new_site(n, SiteKind::Segment);
         let [slow, found, same, null, done] = std::array::from_fn(|_| self.asm.new_dynamic_label());
         let flat = self.frame.key.is_flat(to);
         // Only of these two the mode tells whether they are flat.
@@ -148,8 +148,9 @@ impl Lower<'_> {
         if !flat {
             self.load_null(to, null, done);
         }
+        dynasm!(self.asm; .arch x64; =>found);
+        self.extend_hops();
         dynasm!(self.asm; .arch x64
-            ; =>found
             ; mov rcx, [r12 + r8 + known(offset_of!(Known, index))]
             ; mov rcx, [r13 + rcx - TABLES_BIAS]
             ; jrcxz =>slow
@@ -161,6 +162,9 @@ impl Lower<'_> {
             ; jrcxz =>same
             ; jmp BYTE =>slow
             ; =>same
+        );
+        self.extend_hops();
+        dynasm!(self.asm; .arch x64
             ; mov [r12 + abi::element(offset_of!(Context, loaded), to as usize)], r9
             ; movzx r9d, WORD [r12 + r8 + tag]
         );
@@ -191,7 +195,7 @@ impl Lower<'_> {
             ; mov r8, QWORD Context::limit(None) as i64
             ; mov [r12 + abi::element(offset_of!(Context, seg_read), to as usize)], r8
             ; mov [r12 + abi::element(offset_of!(Context, seg_write), to as usize)], r8
-            ; jmp BYTE =>done
+            ; jmp =>done
         );
     }
 }
