@@ -212,6 +212,10 @@ impl Cache {
             Some((guest, lowered))
         });
         let Some((guest, Lowered { code, entry, links, sites })) = made else {
+            debug_assert!(
+                discover(cpu, biu, ram, eip, key, 1).is_empty(),
+                "every instruction by itself can be translated"
+            );
             self.free.push(id);
             return None;
         };

@@ -47,10 +47,8 @@ pub fn discover(cpu: &Cpu, biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: us
     while unit.len() < most && offset < on_page && !cpu.splits_code(ram + u64::from(offset)) {
         let mut bytes = [0; MAX_LENGTH];
         let available = (on_page - offset).min(MAX_LENGTH as u32) as usize;
-        for (i, b) in bytes[..available].iter_mut().enumerate() {
-            *b = biu.ram_read(ram + u64::from(offset) + i as u64);
-        }
-        let bytes = &bytes[..available];
+        let bytes = &mut bytes[..available];
+        biu.ram_read_bytes(ram + u64::from(offset), bytes);
         let (Ok(instruction), Ok((insn, _))) =
             (decode(bytes, key.code_size()), decode_insn(bytes, key.code_size()))
         else {
