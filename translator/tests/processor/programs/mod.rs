@@ -5,6 +5,7 @@
 //! run), `IDEM86_PROGRAM_SEED` the first; a failure names its own.
 
 mod generate;
+mod stops;
 
 use crate::engine::{Engine, ways};
 use crate::kit::{self, Kit, asm, gate, rights, segment, sel};
