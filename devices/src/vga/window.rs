@@ -141,6 +141,14 @@ impl Vga {
         self.routes.direct()
     }
 
+    /// The byte that a read at `offset` in the window would give, without changing the latches: for debuggers.
+    pub fn peek(&mut self, offset: u64) -> Option<u8> {
+        let latches = self.latches;
+        let byte = self.read_memory(offset, AccessSize::Byte, GuestTime::ZERO);
+        self.latches = latches;
+        byte.ok().map(|byte| byte as u8)
+    }
+
     /// The map address and the maps of the byte at `at` in the aperture, before banks and map mask.
     fn place(&self, at: u32, odd_even: bool) -> Place {
         let address = if self.sequencer.chain_4() {

@@ -350,10 +350,11 @@ impl Desk {
                 break;
             }
         }
-        if self.running.running
-            && let Some(time) = self.frozen.take()
-        {
+        if let Some(time) = self.frozen {
             machine.board.clock.set(machine.cpu.work(), time);
+        }
+        if self.running.running {
+            self.frozen = None;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Guest memory for debuggers: without accessed bits, faults, or reads that devices would notice.
 
 use crate::machine::Machine;
+use crate::memmap::{PAM_AREA, VGA_WINDOW};
 use idem86_cpu::bus::{Biu, PageKind};
 use idem86_devices::access::DmaMemory;
 use std::cell::Cell;
@@ -30,20 +31,37 @@ fn on_page(at: u64, left: usize) -> usize {
     left.min(0x1000 - (at % 0x1000) as usize)
 }
 
-/// Reads bytes at `at` into `out`, and gives how many could be: up to the first that is not mapped, or not memory.
+/// Reads bytes at `at` into `out`, and gives how many could be: up to the first that is not mapped, or is a register of a
+/// device.
 pub(super) fn read(machine: &mut Machine, space: Space, at: u64, out: &mut [u8]) -> usize {
     let mut done = 0;
     while done < out.len() {
         let address = at.wrapping_add(done as u64);
         let Some(physical) = physical(machine, space, address) else { break };
-        if machine.board.page(physical & !0xFFF) == PageKind::Device {
-            break;
-        }
         let len = on_page(address, out.len() - done);
-        machine.memory().read(physical, &mut out[done..done + len]);
+        let piece = &mut out[done..done + len];
+        if machine.board.page(physical & !0xFFF) == PageKind::Device {
+            let read = read_screen(machine, physical, piece);
+            done += read;
+            if read < len {
+                break;
+            }
+            continue;
+        }
+        machine.memory().read(physical, piece);
         done += len;
     }
     done
+}
+
+/// Reads the display adapter's window, where nobody notices; gives how many bytes are there.
+fn read_screen(machine: &mut Machine, physical: u64, out: &mut [u8]) -> usize {
+    if !(VGA_WINDOW..PAM_AREA).contains(&physical) {
+        return 0;
+    }
+    let offsets = physical - VGA_WINDOW..;
+    let bytes = out.iter_mut().zip(offsets);
+    bytes.map_while(|(out, offset)| Some(*out = machine.board.vga.peek(offset)?)).count()
 }
 
 /// Writes `bytes` at `at`: all of them, or none if some are not mapped or not RAM.

@@ -215,7 +215,8 @@ fn save_memory(session: &mut Session, value: Value, space: Space) -> Done {
         _cpu_index: Option<u64>,
     }
     let Arguments { val, size, filename, .. } = arguments(value)?;
-    let end = val.checked_add(size).filter(|end| *end <= 1 << 36);
+    let space_end = if space == Space::Linear { 1 << 32 } else { 1 << 36 };
+    let end = val.checked_add(size).filter(|end| *end <= space_end);
     end.ok_or_else(|| Refusal::new("size: there is no such memory"))?;
     let link = session.link.clone();
     monitor::write_whole(&filename, move |out| {
