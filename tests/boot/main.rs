@@ -10,5 +10,6 @@ mod lockstep;
 mod memtest;
 mod multiboot;
 mod others;
+mod replay;
 mod support;
 mod tables;
