@@ -6,6 +6,7 @@ use idem86_cpu::run::Stop;
 use idem86_translator::{Counters, Ram, Translator};
 pub use idem86_translator::{Options, Sensitive, Unsupported, Watched, Windows};
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 /// Which engine executes guest code. All give the same guest state, bit for bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,12 @@ impl EngineKind {
 
     /// The fastest that this host can run.
     pub fn fastest() -> Self {
-        let translator = EngineKind::Translator(Options::default());
-        if Engine::new(translator).is_ok() { translator } else { EngineKind::Interpreter }
+        // What a host can do does not change, and finding it out takes as long as building a machine.
+        static FASTEST: OnceLock<EngineKind> = OnceLock::new();
+        *FASTEST.get_or_init(|| {
+            let translator = EngineKind::Translator(Options::default());
+            if Engine::new(translator).is_ok() { translator } else { EngineKind::Interpreter }
+        })
     }
 
     /// Its options, to be changed; `None` if it has none.

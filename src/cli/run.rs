@@ -17,7 +17,6 @@ use idem86::machine::remote::gdb::GdbServer;
 use idem86::machine::remote::qmp::QmpServer;
 use idem86::machine::remote::{Desk, End, Endpoint, Turn};
 use idem86::machine::script::{Script, ScriptState};
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -51,8 +50,6 @@ struct Session<'a> {
     serial: Vec<Sink>,
     debugcon: Option<Sink>,
     terminal: Option<Terminal>,
-    /// Bytes for COM1 that it has not taken yet.
-    to_com1: VecDeque<u8>,
     interrupted: Arc<AtomicBool>,
     started: Instant,
     last_frame: Instant,
@@ -134,7 +131,6 @@ impl<'a> Session<'a> {
             serial,
             debugcon,
             terminal,
-            to_com1: VecDeque::new(),
             interrupted,
             started: Instant::now(),
             last_frame: Instant::now(),
@@ -226,13 +222,10 @@ impl<'a> Session<'a> {
     /// Gives the guest what the user typed.
     fn move_input(&mut self) -> Result<terminal::Wish, Failure> {
         let Some(terminal) = &mut self.terminal else { return Ok(terminal::Wish::Nothing) };
-        let wish = terminal.poll(&mut self.machine.keyboard, &mut self.to_com1)?;
-        let now = self.machine.now();
-        while let Some(byte) = self.to_com1.front()
-            && self.machine.board.com[0].receive(*byte, now)
-        {
-            self.to_com1.pop_front();
-        }
+        let mut inputs = Vec::new();
+        let wish = terminal.poll(&mut inputs)?;
+        let given = inputs.into_iter().try_for_each(|input| self.machine.input(input));
+        given.map_err(|e| Failure::Failed(e.to_string()))?;
         Ok(wish)
     }
 

@@ -11,10 +11,9 @@ use crossterm::terminal::{
     LeaveAlternateScreen,
 };
 use crossterm::{execute, queue};
+use idem86::Input;
 use idem86::devices::ps2::{KeyCode, Keystroke};
 use idem86::devices::vga::{TextCell, TextScreen, cp437_to_char};
-use idem86::machine::keyboard::KeyQueue;
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::Once;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -113,8 +112,8 @@ impl Terminal {
         }
     }
 
-    /// Takes what the user typed, to the keyboard or to the serial port.
-    pub fn poll(&mut self, keyboard: &mut KeyQueue, serial: &mut VecDeque<u8>) -> Result<Wish, Failure> {
+    /// Takes what the user typed: keys, or characters for COM1.
+    pub fn poll(&mut self, inputs: &mut Vec<Input>) -> Result<Wish, Failure> {
         match &mut self.kind {
             Kind::Text(view) => {
                 while event::poll(Duration::ZERO).map_err(failure)? {
@@ -123,20 +122,26 @@ impl Terminal {
                             if is_leave(&key) {
                                 return Ok(Wish::Leave);
                             }
-                            keyboard.chord(key_events(&key));
+                            inputs.push(Input::Keys(key_events(&key)));
                         }
                         Event::Resize(..) => *view = TextView::default(),
                         _ => {}
                     }
                 }
             }
-            Kind::Serial(receiver) => loop {
-                match receiver.try_recv() {
-                    Ok(LEAVE) if self.raw => return Ok(Wish::Leave),
-                    Ok(byte) => serial.push_back(byte),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            Kind::Serial(receiver) => {
+                let mut bytes = Vec::new();
+                loop {
+                    match receiver.try_recv() {
+                        Ok(LEAVE) if self.raw => return Ok(Wish::Leave),
+                        Ok(byte) => bytes.push(byte),
+                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                    }
                 }
-            },
+                if !bytes.is_empty() {
+                    inputs.push(Input::Serial { port: 0, bytes });
+                }
+            }
         }
         Ok(Wish::Nothing)
     }

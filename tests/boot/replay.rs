@@ -21,11 +21,11 @@ impl Chance {
     }
 }
 
-/// Records what `steps` do with a machine on the interpreter, and repeats it: from the beginning on every engine, and
+/// Records what `steps` do with a machine, and repeats it: from the beginning on every engine, and
 /// from snapshots that were taken after some of the steps and at random moments between.
 fn repeats(test: &str, config: impl Fn() -> Option<Config>, steps: &[&str], seconds: u64) {
     let (Some(first), mut chance) = (config(), Chance(0x1DE8_6000 + seconds)) else { return };
-    let recorder = *engines().last().expect("the interpreter runs everywhere");
+    let recorder = *engines().last().expect("one engine runs everywhere");
     let mut session = Session::new(test, recorder, first);
     session.machine.record().expect("the clock is virtual");
     let mut snapshots = Vec::new();

@@ -116,6 +116,8 @@ impl Until {
     }
 
     /// The instruction at linear address `linear` (CS base + EIP) comes next, for the first time or again.
+    /// A run with breakpoints forgets translated code when it begins and ends: a hook is better where many runs are to
+    /// stop, see [`crate::machine::Machine::hook_execution`].
     pub fn breakpoint(linear: u32) -> Self {
         Until::only(Condition::Breakpoint(linear))
     }

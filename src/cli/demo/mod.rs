@@ -9,7 +9,6 @@ use idem86::devices::time::GuestDuration;
 use idem86::machine::clock::ClockKind;
 use idem86::machine::config::{Config, Firmware};
 use idem86::machine::machine::{Machine, Outcome};
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -36,10 +35,11 @@ pub fn run() -> Result<u8, Failure> {
         let outcome = machine.run_to(until);
         if let Some(terminal) = &mut terminal {
             terminal.show(machine.board.vga.text_screen().as_ref())?;
-            let wish = terminal.poll(&mut machine.keyboard, &mut VecDeque::new())?;
-            if wish == super::terminal::Wish::Leave {
+            let mut inputs = Vec::new();
+            if terminal.poll(&mut inputs)? == super::terminal::Wish::Leave {
                 return Ok(0);
             }
+            inputs.into_iter().try_for_each(|input| machine.input(input)).map_err(|e| failed(&e))?;
         }
         match outcome {
             Outcome::Ran if machine.now() < end => {}
