@@ -127,6 +127,40 @@ fn unknown_names_are_refused_in_one_line() {
     refused(&["compare", "rdtsc", "--json", "/nowhere/results.json"], &["/nowhere/results.json"]);
 }
 
+#[test]
+fn what_there_is_to_compare_on_is_listed() {
+    let out = idem86(&["compare", "--list"]);
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success());
+    for name in NANOS.iter().map(|nano| nano.name).chain(["linux-boot", "freedos-batch"]) {
+        assert!(
+            text.lines().any(|line| line.split_whitespace().next() == Some(name)),
+            "no {name} in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn the_classification_as_text_and_json() {
+    let out = idem86(&["classify"]);
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && text.contains("UMIP") && text.contains("Innocuous: "), "{text}");
+    let out = idem86(&["classify", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let instructions = json["instructions"].as_array().expect("a list");
+    let find = |name: &str| instructions.iter().find(|i| i["name"] == name).expect("an instruction");
+    assert_eq!(find("cli")["group"], "privileged");
+    assert_eq!(find("popf")["group"], "sensitive");
+    assert_eq!(find("add")["group"], "innocuous");
+    assert_eq!(find("popf")["robin_irvine"], true);
+    for instruction in instructions.iter().filter(|i| i["group"] != "innocuous") {
+        assert!(
+            instruction["observed"].is_object() || instruction["not_executed"].is_string(),
+            "{instruction}"
+        );
+    }
+}
+
 /// A boot sector, as a diskette.
 fn diskette(folder: &Path, code: &[u8]) -> String {
     let mut image = vec![0; 1_474_560];

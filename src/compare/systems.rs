@@ -35,10 +35,10 @@ const LINUX: &[Named] = &[
     named("linux-syscall", "300,000 system calls by INT 80h", Some(("syscall-int80", 3000))),
     named("linux-sysenter", "300,000 system calls by SYSENTER", Some(("syscall-vdso", 3000))),
     named("linux-switch", "context switches: a byte back and forth through pipes", Some(("pipe", 4000))),
-    named("linux-fork", "fork, exit and wait, 300 times", Some(("fork", 300))),
-    named("linux-exec", "fork, exec, exit and wait, 150 times", Some(("exec", 150))),
-    named("linux-page-fault", "memory taken, 15,000 pages touched, given back", Some(("page-fault", 60))),
-    named("linux-compute", "a sieve of Eratosthenes", Some(("sieve", 200))),
+    named("linux-fork", "fork, exit and wait, 1000 times", Some(("fork", 1000))),
+    named("linux-exec", "fork, exec, exit and wait, 300 times", Some(("exec", 300))),
+    named("linux-page-fault", "memory taken, 51,200 pages touched, given back", Some(("page-fault", 200))),
+    named("linux-compute", "a sieve of Eratosthenes", Some(("sieve", 1000))),
 ];
 
 const DOS_BOOT: Named = named("freedos-boot", "FreeDOS from power-on to its prompt", None);

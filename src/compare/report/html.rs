@@ -119,10 +119,11 @@ fn plot(
         }
         for c in 0..table.columns.len() {
             let colour = COLOURS[c % COLOURS.len()];
-            let cells = rows
-                .iter()
-                .enumerate()
-                .filter_map(|(n, row)| Some((line(n), row.cells.as_ref().ok()?.get(c)?.as_ref().ok()?)));
+            // Columns stand a little apart, so that equal figures do not hide each other.
+            let apart = 0.1 * (c as f64 - (table.columns.len() as f64 - 1.0) / 2.0);
+            let cells = rows.iter().enumerate().filter_map(|(n, row)| {
+                Some((line(n) - apart, row.cells.as_ref().ok()?.get(c)?.as_ref().ok()?))
+            });
             let cells: Vec<_> = cells.collect();
             let bars = cells.iter().map(|(at, sample)| {
                 let values = sample.values();
@@ -131,7 +132,7 @@ fn plot(
             });
             chart.draw_series(bars)?;
             let dots =
-                cells.iter().map(|(at, s)| Circle::new((s.median().max(LEAST), *at), 6, colour.filled()));
+                cells.iter().map(|(at, s)| Circle::new((s.median().max(LEAST), *at), 5, colour.filled()));
             chart.draw_series(dots)?;
         }
         area.present()?;
