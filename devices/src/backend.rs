@@ -59,6 +59,11 @@ pub trait Medium: std::fmt::Debug + Send {
         None
     }
 
+    /// Fills `buffer` with what [`Medium::base`] holds from byte `offset` on, whatever was written since.
+    fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        self.read(offset, buffer)
+    }
+
     /// Calls `each` with what differs from the content of [`Medium::base`], or, without one, from zeros: offsets and
     /// bytes, where later ones hold. Fails as soon as `each` does.
     fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {

@@ -176,7 +176,7 @@ impl Machine {
 
 impl Plan {
     /// RAM, all zero, and the ROMs.
-    fn memory(&self, bios: &[u8]) -> std::io::Result<Ram> {
+    pub fn memory(&self, bios: &[u8]) -> std::io::Result<Ram> {
         let map = MemoryMap::new(self.memory, self.bios);
         let mut slab = Ram::new(map.slab() as usize)?;
         let bios_at = map.bios_rom() as usize;

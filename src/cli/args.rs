@@ -26,6 +26,9 @@ pub enum Command {
     /// Run a PC
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<Run>),
+    /// Go on with a PC that was saved
+    #[command(after_long_help = RESUME_EXAMPLES)]
+    Resume(Box<Resume>),
     /// Compare engines: cost of single operations, or time of whole workloads, with proof of equal work
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(Box<Compare>),
@@ -35,6 +38,51 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  idem86 run dos.img,snapshot=on --do 'wait-screen A:.>' --save dos
+      Boot, and save the machine in directory dos when it shows its prompt.
+  idem86 resume dos --do 'type dir\\n' --do 'wait-screen free' --do 'screen-text -'
+      Go on from there; dos stays as it is.
+  idem86 resume dos --save dos
+      Go on from there, and save it again at the end.
+  idem86 run dos
+      Switch the same machine on, with its disks as they were saved.
+
+The directory holds everything: a copy of it runs elsewhere, and on every engine. Options about the hardware are those
+that the machine was saved with.";
+
+/// `idem86 resume`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    mut_arg("images", |a| a.value_name("DIR").required(true).num_args(1).help("Directory of the saved machine")),
+    mut_arg("bios", |a| a.hide(true)),
+    mut_arg("vga_bios", |a| a.hide(true)),
+    mut_arg("kernel", |a| a.hide(true)),
+    mut_arg("initrd", |a| a.hide(true)),
+    mut_arg("append", |a| a.hide(true)),
+    mut_arg("memory", |a| a.hide(true)),
+    mut_arg("clock", |a| a.hide(true)),
+    mut_arg("boot", |a| a.hide(true)),
+    mut_arg("no_reboot", |a| a.hide(true)),
+    mut_arg("flat", |a| a.hide(true)),
+    mut_arg("fda", |a| a.hide(true)),
+    mut_arg("fdb", |a| a.hide(true)),
+    mut_arg("hda", |a| a.hide(true)),
+    mut_arg("hdb", |a| a.hide(true)),
+    mut_arg("hdc", |a| a.hide(true)),
+    mut_arg("hdd", |a| a.hide(true)),
+    mut_arg("cdrom", |a| a.hide(true)),
+    mut_arg("snapshot", |a| a.hide(true)),
+    mut_arg("debug_exit", |a| a.hide(true)),
+    mut_arg("lockstep", |a| a.hide(true)),
+)]
+pub struct Resume {
+    /// How it goes on.
+    #[command(flatten)]
+    pub run: Run,
 }
 
 const COMPARE_EXAMPLES: &str = "\
@@ -144,6 +192,7 @@ Steps (--do), done in order, in guest time:
   sleep SECONDS         of guest time
   screenshot FILE.png   the screen as a picture
   screen-text FILE|-    the text screen as text
+  save DIR              the whole machine, for `idem86 resume DIR`
   quit                  end the run
 
 Exit codes:
@@ -156,7 +205,7 @@ Exit codes:
 /// `idem86 run`.
 #[derive(Debug, ClapArgs)]
 pub struct Run {
-    /// Floppy, hard disk or CD-ROM images, recognised by content
+    /// Floppy, hard disk or CD-ROM images, recognised by content; or the directory of a saved machine, to switch it on
     #[arg(value_name = "IMAGE")]
     pub images: Vec<Drive>,
 
@@ -278,6 +327,10 @@ pub struct Run {
     /// Tell Linux's perf where translation units are, in /tmp/perf-PID.map
     #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
     pub perf_map: bool,
+
+    /// Save the whole machine in this directory when the run ends, for `idem86 resume DIR`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
+    pub save: Option<PathBuf>,
 
     /// Serve gdb, at tcp:127.0.0.1:1234 unless told otherwise: unix:PATH or tcp:127.0.0.1:PORT
     #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, require_equals = true, default_missing_value = "tcp:127.0.0.1:1234", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]

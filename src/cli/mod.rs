@@ -49,11 +49,12 @@ pub fn main() -> ExitCode {
         args::Command::Classify { json } => classify::run(json),
         args::Command::Compare(args) if args.list => Ok(compare::list()),
         args::Command::Compare(args) => compare::run(*args),
+        args::Command::Resume(resume) => run::run(&resume.run, run::Begin::Resumed),
         args::Command::Run(run) => match &run.flat {
             Some(image) => flat::run(image, &run),
             None => match run.lockstep {
                 Some(seconds) => lockstep::run(&run, seconds),
-                None => run::run(&run),
+                None => run::run(&run, run::Begin::SwitchedOn),
             },
         },
     };

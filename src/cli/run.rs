@@ -1,6 +1,6 @@
 //! `idem86 run`: a PC, from arguments to exit code.
 
-use super::args::{ClockArg, Display, Drive, Output, Run};
+use super::args::{self, ClockArg, Drive, Output, Run};
 use super::output::Sink;
 use super::terminal::{self, Terminal};
 use super::{EXIT_TIMEOUT, Failure};
@@ -17,6 +17,8 @@ use idem86::machine::remote::gdb::GdbServer;
 use idem86::machine::remote::qmp::QmpServer;
 use idem86::machine::remote::{Desk, End, Endpoint, Turn};
 use idem86::machine::script::{Script, ScriptState};
+use idem86::machine::snapshot::{Snapshot, VmDirectory};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -29,17 +31,53 @@ const SLICE: GuestDuration = GuestDuration::from_millis(5);
 /// Host time between two pictures of the text screen.
 const FRAME: Duration = Duration::from_millis(33);
 
+/// How a machine begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At its reset vector.
+    SwitchedOn,
+    /// Where it was saved.
+    Resumed,
+}
+
 /// Runs the machine and gives the exit code.
-pub fn run(args: &Run) -> Result<u8, Failure> {
-    let mut session = Session::new(args)?;
+pub fn run(args: &Run, begin: Begin) -> Result<u8, Failure> {
+    let mut session = Session::new(args, begin)?;
     let ended = session.run();
-    let closed = session.close();
+    let closed = session.close().and_then(|()| if ended.is_ok() { session.save() } else { Ok(()) });
     if args.stats {
         session.print_stats();
     }
     let code = ended?;
     closed?;
     Ok(code)
+}
+
+fn usage(error: &dyn Display) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+/// The machine that the arguments describe, or that was saved. `directory` is the one that is locked already.
+fn machine(args: &Run, begin: Begin, directory: Option<&VmDirectory>) -> Result<Machine, Failure> {
+    let saved = match &args.images[..] {
+        [Drive(only)] if begin == Begin::Resumed || VmDirectory::is_one(&only.path) => &only.path,
+        _ => return builder(args)?.build().map_err(|e| usage(&e)),
+    };
+    let same = |directory: &&VmDirectory| {
+        let real = |path: &Path| path.canonicalize().ok();
+        real(directory.path()) == real(saved)
+    };
+    let snapshot = match directory.filter(same) {
+        Some(directory) => directory.load(),
+        None => Snapshot::load(saved),
+    };
+    let snapshot = snapshot.map_err(|e| usage(&e))?;
+    let kind = if args.engine.given() { args.engine.kind()? } else { snapshot.engine() };
+    let machine = match begin {
+        Begin::Resumed => snapshot.spawn_on(kind),
+        Begin::SwitchedOn => snapshot.power_on(kind),
+    };
+    machine.map_err(|e| usage(&format_args!("{}: {e}", saved.display())))
 }
 
 /// A machine with everything that is connected to it.
@@ -61,12 +99,15 @@ struct Session<'a> {
     desk: Desk,
     _gdb: Option<GdbServer>,
     _qmp: Option<QmpServer>,
+    /// Where the machine is saved at the end.
+    directory: Option<VmDirectory>,
 }
 
 impl<'a> Session<'a> {
-    fn new(args: &'a Run) -> Result<Self, Failure> {
-        let usage = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
-        let mut machine = builder(args)?.build().map_err(|e| usage(&e))?;
+    fn new(args: &'a Run, begin: Begin) -> Result<Self, Failure> {
+        // Locked before anything runs, so that no run is in vain.
+        let directory = args.save.as_ref().map(VmDirectory::create).transpose().map_err(|e| usage(&e))?;
+        let mut machine = machine(args, begin, directory.as_ref())?;
         if args.serial.len() > 4 {
             return Err(Failure::Usage(
                 "a PC has four serial ports, but --serial was given more often".into(),
@@ -81,19 +122,19 @@ impl<'a> Session<'a> {
         let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let scripted = !args.steps.is_empty();
         let display = args.display.unwrap_or(if interactive && !serial_stdio && !scripted {
-            Display::Text
+            args::Display::Text
         } else {
-            Display::None
+            args::Display::None
         });
         let terminal = match display {
-            Display::Text if serial_stdio => {
+            args::Display::Text if serial_stdio => {
                 return Err(Failure::Usage(
                     "--display text and --serial stdio both want the terminal".into(),
                 ));
             }
-            Display::Text => Some(Terminal::text()?),
-            Display::None if serial_stdio => Some(Terminal::serial()?),
-            Display::None => None,
+            args::Display::Text => Some(Terminal::text()?),
+            args::Display::None if serial_stdio => Some(Terminal::serial()?),
+            args::Display::None => None,
         };
         let create = |path: PathBuf| match File::create(&path) {
             Ok(file) => Ok((path, file)),
@@ -139,6 +180,7 @@ impl<'a> Session<'a> {
             desk,
             _gdb: gdb,
             _qmp: qmp,
+            directory,
         })
     }
 
@@ -250,6 +292,24 @@ impl<'a> Session<'a> {
             return Err(Failure::Failed("not everything that the guest wrote is in the images".into()));
         }
         Ok(())
+    }
+
+    /// Saves the machine, if that is wanted.
+    fn save(&mut self) -> Result<(), Failure> {
+        let Some(directory) = &mut self.directory else { return Ok(()) };
+        let failed = |e: &dyn Display| Failure::Failed(e.to_string());
+        let mut snapshot = self.machine.snapshot().map_err(|e| failed(&e))?;
+        let shown = std::io::stderr().is_terminal();
+        let mut progress = |done: u64, total: u64| {
+            if shown {
+                eprint!("\ridem86: saved {} of {} MiB", done >> 20, total >> 20);
+            }
+        };
+        let saved = directory.save(&mut snapshot, &mut progress);
+        if shown {
+            eprintln!();
+        }
+        saved.map_err(|e| failed(&e))
     }
 
     fn print_stats(&self) {

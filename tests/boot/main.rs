@@ -11,5 +11,6 @@ mod memtest;
 mod multiboot;
 mod others;
 mod replay;
+mod snapshot;
 mod support;
 mod tables;

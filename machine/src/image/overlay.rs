@@ -193,6 +193,10 @@ impl Medium for Overlay {
         self.base.path.as_deref()
     }
 
+    fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        self.base.medium().read_base(offset, buffer)
+    }
+
     fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {
         if self.base.path.is_none() {
             self.base.medium().changes(each)?;

@@ -202,6 +202,10 @@ impl Medium for WriteProtected {
         self.0.base()
     }
 
+    fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
+        self.0.read_base(offset, buffer)
+    }
+
     fn changes(&mut self, each: &mut EachChange<'_>) -> Result<(), MediumError> {
         self.0.changes(each)
     }

@@ -117,6 +117,10 @@ impl Script {
                     written.map_err(|e| fail(e.to_string()))?;
                     true
                 }
+                Step::Save(path) => {
+                    machine.save(path, &mut |_, _| {}).map_err(|e| fail(e.to_string()))?;
+                    true
+                }
                 Step::Quit => return Ok(ScriptState::Quit),
             };
             if !done {

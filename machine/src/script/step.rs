@@ -27,6 +27,8 @@ pub enum Step {
     Screenshot(PathBuf),
     /// `screen-text FILE`, or `-` for standard output.
     ScreenText(Option<PathBuf>),
+    /// `save DIR`: the whole machine.
+    Save(PathBuf),
     /// `quit`: ends the run.
     Quit,
 }
@@ -36,7 +38,7 @@ pub enum Step {
 pub enum StepError {
     /// No such verb.
     #[error(
-        "no such step: {0:?}; there are wait-serial, wait-screen, type, send-serial, key, sleep, screenshot, screen-text and quit"
+        "no such step: {0:?}; there are wait-serial, wait-screen, type, send-serial, key, sleep, screenshot, screen-text, save and quit"
     )]
     Unknown(String),
     /// The verb wants something behind it.
@@ -98,6 +100,7 @@ impl FromStr for Step {
                 "-" => Step::ScreenText(None),
                 path => Step::ScreenText(Some(path.into())),
             },
+            "save" => Step::Save(wants("save", "a directory")?.into()),
             "quit" => Step::Quit,
             _ => return Err(StepError::Unknown(verb.into())),
         })
@@ -158,6 +161,7 @@ impl fmt::Display for Step {
             Step::Screenshot(path) => write!(f, "screenshot {}", path.display()),
             Step::ScreenText(Some(path)) => write!(f, "screen-text {}", path.display()),
             Step::ScreenText(None) => write!(f, "screen-text -"),
+            Step::Save(path) => write!(f, "save {}", path.display()),
             Step::Quit => write!(f, "quit"),
         }
     }
@@ -169,9 +173,14 @@ mod tests {
 
     #[test]
     fn steps_as_they_are_written() {
-        for text in
-            ["wait-serial login:", "key ControlLeft-AltLeft-Delete", "sleep 1.5", "screen-text -", "quit"]
-        {
+        for text in [
+            "wait-serial login:",
+            "key ControlLeft-AltLeft-Delete",
+            "sleep 1.5",
+            "screen-text -",
+            "save vm",
+            "quit",
+        ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);
         }
         let Ok(Step::SendSerial(bytes)) = r"send-serial a\n\x03\\".parse() else { panic!() };

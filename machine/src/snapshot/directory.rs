@@ -16,10 +16,12 @@ use super::format::FormatError;
 use super::memory::PAGE;
 use super::stream::{Bases, LoadError, Progress, RamFile, RamPart, memory_checksum};
 use super::{Memory, Snapshot, SnapshotError};
+use crate::machine::Machine;
+use idem86_devices::backend::Medium;
 use idem86_translator::Base;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,29 +86,34 @@ impl VmDirectory {
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, StorageError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(at(&path))?;
-        VmDirectory::lock(path)
+        VmDirectory::lock(path, File::try_lock)
     }
 
     /// The directory at `path`, in which a machine was saved.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StorageError> {
         let path = path.into();
-        if !path.join(SNAPSHOT).is_dir() && !path.join(OLD).is_dir() {
-            return Err(StorageError::Empty(path));
+        match VmDirectory::is_one(&path) {
+            true => VmDirectory::lock(path, File::try_lock),
+            false => Err(StorageError::Empty(path)),
         }
-        VmDirectory::lock(path)
     }
 
-    fn lock(path: PathBuf) -> Result<Self, StorageError> {
+    /// Whether a machine was saved at `path`.
+    pub fn is_one(path: &Path) -> bool {
+        path.join(SNAPSHOT).is_dir() || path.join(OLD).is_dir()
+    }
+
+    fn lock(path: PathBuf, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self, StorageError> {
         let name = path.join(LOCK);
-        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
-        let lock = open.map_err(at(&name))?;
-        match lock.try_lock() {
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
+        let file = open.map_err(at(&name))?;
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StorageError::InUse(path)),
             Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(StorageError::Io { path: name, error }),
         }
-        Ok(VmDirectory { path, adopted: HashMap::new(), _lock: lock })
+        Ok(VmDirectory { path, adopted: HashMap::new(), _lock: file })
     }
 
     /// Where it is.
@@ -162,40 +169,42 @@ impl VmDirectory {
     }
 
     /// Copies the images below the disks into the directory, but for those that are there.
-    fn adopt_images(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
+    fn adopt_images(&mut self, snapshot: &mut Snapshot) -> Result<(), StorageError> {
         let home = self.path.canonicalize().map_err(at(&self.path))?;
-        let media = snapshot.media.floppies.iter().chain(&snapshot.media.ide).flatten();
-        for base in media.filter_map(|medium| medium.base()) {
-            if self.adopted.contains_key(base) {
+        let media = snapshot.media.floppies.iter_mut().chain(&mut snapshot.media.ide).flatten();
+        for medium in media {
+            let Some(base) = medium.base().map(Path::to_path_buf) else { continue };
+            if self.adopted.contains_key(&base) {
                 continue;
             }
-            let real = base.canonicalize().map_err(at(base))?;
-            let name = match real.strip_prefix(&home) {
-                Ok(inside) => inside.display().to_string(),
-                Err(_) => self.copy_image(base)?,
+            let inside =
+                base.canonicalize().ok().and_then(|real| Some(real.strip_prefix(&home).ok()?.to_owned()));
+            let name = match inside {
+                Some(inside) => inside.display().to_string(),
+                None => self.copy_image(&base, medium.as_mut())?,
             };
-            self.adopted.insert(base.to_path_buf(), name);
+            self.adopted.insert(base, name);
         }
         Ok(())
     }
 
-    /// Copies an image into the directory, if it is not there. Gives its name in it.
-    fn copy_image(&self, image: &Path) -> Result<String, StorageError> {
+    /// Copies the image below a medium into the directory, if it is not there. Gives its name in it. Its file is not
+    /// looked for: it may have another name by now.
+    fn copy_image(&self, path: &Path, medium: &mut dyn Medium) -> Result<String, StorageError> {
         let directory = self.path.join(IMAGES);
         fs::create_dir_all(&directory).map_err(at(&directory))?;
-        let stem = image.file_name().map_or("image".into(), |name| name.to_string_lossy().into_owned());
+        let stem = path.file_name().map_or("image".into(), |name| name.to_string_lossy().into_owned());
         for n in 0u64.. {
             let name = if n == 0 { stem.clone() } else { format!("{n}-{stem}") };
             let copy = directory.join(&name);
             if copy.exists() {
-                if same_content(image, &copy).map_err(at(&copy))? {
+                if holds_image(&copy, medium).map_err(at(&copy))? {
                     return Ok(format!("{IMAGES}/{name}"));
                 }
                 continue;
             }
             let part = directory.join(format!("{name}.part"));
-            fs::copy(image, &part).map_err(at(&part))?;
-            File::open(&part).and_then(|file| file.sync_all()).map_err(at(&part))?;
+            write_image(&part, medium).map_err(at(&part))?;
             fs::rename(&part, &copy).map_err(at(&copy))?;
             sync_dir(&directory)?;
             return Ok(format!("{IMAGES}/{name}"));
@@ -246,6 +255,25 @@ impl VmDirectory {
     }
 }
 
+impl Snapshot {
+    /// Loads what was saved in the directory at `path`, which nobody must be about to write; any number of programs can
+    /// load it at once. What was loaded does not change when something else is saved there.
+    pub fn load(path: &Path) -> Result<Snapshot, StorageError> {
+        if !VmDirectory::is_one(path) {
+            return Err(StorageError::Empty(path.into()));
+        }
+        VmDirectory::lock(path.into(), File::try_lock_shared)?.load()
+    }
+}
+
+impl Machine {
+    /// Saves the machine in the directory at `path`, which is made if it is not there; see [`VmDirectory::save`].
+    pub fn save(&mut self, path: &Path, progress: &mut Progress<'_>) -> Result<(), StorageError> {
+        let mut directory = VmDirectory::create(path)?;
+        directory.save(&mut self.snapshot()?, progress)
+    }
+}
+
 /// Writes memory to a new file at `path`.
 fn write_ram(memory: &Memory, path: &Path, progress: &mut Progress<'_>) -> Result<RamFile, StorageError> {
     let used = || memory.pages().filter(|(_, page)| page.iter().any(|byte| *byte != 0));
@@ -286,26 +314,48 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&part, path)
 }
 
-/// Whether two files hold the same.
-fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
-    let (one, other) = (File::open(one)?, File::open(other)?);
-    if one.metadata()?.len() != other.metadata()?.len() {
-        return Ok(false);
+/// Bytes of an image that are copied or compared at once.
+const PIECE: usize = 1 << 16;
+
+/// Calls `each` with the pieces of the image below a medium, until it fails.
+fn each_piece(medium: &mut dyn Medium, mut each: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    for offset in (0..medium.size()).step_by(PIECE) {
+        let piece = &mut piece[..(medium.size() - offset).min(PIECE as u64) as usize];
+        medium.read_base(offset, piece).map_err(io::Error::other)?;
+        each(offset, piece)?;
     }
-    let (mut one, mut other) =
-        (BufReader::with_capacity(1 << 16, one), BufReader::with_capacity(1 << 16, other));
-    loop {
-        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
-        let length = a.len().min(b.len());
-        if a[..length] != b[..length] {
-            return Ok(false);
+    Ok(())
+}
+
+/// Writes the image below a medium to a file; pieces of zeros become holes.
+fn write_image(path: &Path, medium: &mut dyn Medium) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.set_len(medium.size())?;
+    each_piece(medium, |offset, piece| {
+        if piece.iter().any(|byte| *byte != 0) {
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(piece)?;
         }
-        if length == 0 {
-            return Ok(a.len() == b.len());
+        Ok(())
+    })?;
+    file.sync_all()
+}
+
+/// Whether a file holds the image below a medium.
+fn holds_image(path: &Path, medium: &mut dyn Medium) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut same = file.metadata()?.len() == medium.size();
+    let mut there = vec![0; PIECE];
+    each_piece(medium, |_, piece| {
+        if same {
+            let there = &mut there[..piece.len()];
+            file.read_exact(there)?;
+            same = there == piece;
         }
-        one.consume(length);
-        other.consume(length);
-    }
+        Ok(())
+    })?;
+    Ok(same)
 }
 
 /// Removes a directory that may not be there.

@@ -41,6 +41,11 @@ impl Memory {
         Ok(ram)
     }
 
+    /// What a base holds from `start` on: ROMs, which never change.
+    pub fn rest(&self, start: usize) -> &[u8] {
+        &self.base[start..]
+    }
+
     /// The pages that may hold something else than zeros, in order.
     pub fn pages(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let mut used = used_pages(self.base.used(), self.len());

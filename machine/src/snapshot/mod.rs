@@ -37,6 +37,7 @@ use crate::attached::DevicePlan;
 use crate::config::ConfigError;
 use crate::engine::EngineKind;
 use crate::machine::Machine;
+use crate::memmap::MemoryMap;
 use crate::plan::{Media, Plan};
 use idem86_devices::time::GuestTime;
 use state::{Code, MachineState, StateError};
@@ -125,21 +126,50 @@ impl Machine {
 impl Snapshot {
     /// A machine in the state of the snapshot.
     pub fn spawn(&self) -> Result<Machine, SnapshotError> {
-        self.build(self.plan.clone())
+        self.spawn_with(|_| {})
+    }
+
+    /// As [`Snapshot::spawn`], for a snapshot that was loaded, of a machine with devices of the embedding program's own:
+    /// those are not saved, so `attach` attaches them as they were, before they get their state.
+    pub fn spawn_with(&self, attach: impl FnOnce(&mut Machine)) -> Result<Machine, SnapshotError> {
+        self.build(self.plan.clone(), attach)
     }
 
     /// As [`Snapshot::spawn`], on an engine of another kind. Snapshots of this machine cannot be restored in place on
     /// machines that run on the first engine.
     pub fn spawn_on(&self, engine: EngineKind) -> Result<Machine, SnapshotError> {
-        self.build(Arc::new(Plan { engine, ..Plan::clone(&self.plan) }))
+        self.build(self.plan_on(engine), |_| {})
     }
 
-    fn build(&self, plan: Arc<Plan>) -> Result<Machine, SnapshotError> {
-        let mut machine = Machine::build(plan, self.memory.map()?, self.media.fork()?)?;
+    /// The same machine, just switched on, with what the snapshot has on its media.
+    pub fn power_on(&self, engine: EngineKind) -> Result<Machine, SnapshotError> {
+        let bios = MemoryMap::new(self.plan.memory, self.plan.bios).bios_rom() as usize;
+        let slab = self.plan.memory(self.memory.rest(bios))?;
+        let mut machine = Machine::build(self.plan_on(engine), slab, self.media.fork()?)?;
+        self.configure(&mut machine);
+        Ok(machine)
+    }
+
+    /// The engine that the machine ran on.
+    pub fn engine(&self) -> EngineKind {
+        self.plan.engine
+    }
+
+    fn plan_on(&self, engine: EngineKind) -> Arc<Plan> {
+        Arc::new(Plan { engine, ..Plan::clone(&self.plan) })
+    }
+
+    fn configure(&self, machine: &mut Machine) {
         if let Some(port) = self.debug_exit {
             machine.board.enable_debug_exit(port);
         }
         machine.attach_all(&self.devices).expect("they had places on the machine that they were on");
+    }
+
+    fn build(&self, plan: Arc<Plan>, attach: impl FnOnce(&mut Machine)) -> Result<Machine, SnapshotError> {
+        let mut machine = Machine::build(plan, self.memory.map()?, self.media.fork()?)?;
+        self.configure(&mut machine);
+        attach(&mut machine);
         machine.take_over(&self.state, Code::Keep)?;
         machine.begin_with(&self.memory);
         Ok(machine)
