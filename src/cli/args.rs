@@ -340,7 +340,7 @@ pub struct Run {
     #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
     pub qmp: Option<Endpoint>,
 
-    /// Do not start the machine: wait until gdb or a control socket says so
+    /// Do not start the machine: wait until gdb or a control peer says so
     #[arg(long, conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
     pub freeze: bool,
 

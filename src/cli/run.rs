@@ -147,6 +147,11 @@ impl<'a> Session<'a> {
         }
         let (listing, perf_map) =
             (args.trace_tu.clone().map(create).transpose()?, perf_map.map(create).transpose()?);
+        if args.freeze && args.gdb.is_none() && args.qmp.is_none() {
+            return Err(Failure::Usage(
+                "--freeze wants --gdb or --qmp: somebody must start the machine".into(),
+            ));
+        }
         let mut desk = Desk::new(args.freeze);
         let refused = |option: &str, at: &Endpoint, e| Failure::Usage(format!("{option} {at}: {e}"));
         let gdb = args.gdb.as_ref().map(|at| {

@@ -340,7 +340,18 @@ fn snapshots_screens_and_memory() {
         assert!(hmp(&mut c, "x/1i 0x7c07").contains("inc word ptr ds:[500h]"));
         c.ask(r#"{"execute": "eject", "arguments": {"device": "floppy0"}}"#);
         assert!(hmp(&mut c, "info block").contains("floppy0: empty"));
+        let other = path("other.img");
+        std::fs::write(&other, vec![0; 737_280]).expect("an image");
+        c.ask(&format!(
+            r#"{{"execute": "blockdev-change-medium", "arguments": {{"device": "floppy0", "filename": "{other}"}}}}"#
+        ));
+        assert!(hmp(&mut c, "info block").contains("floppy0: 737280 bytes"));
+        // The BIOS puts what is typed into its buffer: scan code and character of Ctrl-C.
+        c.ask(r#"{"execute": "cont"}"#);
         c.ask(r#"{"execute": "send-key", "arguments": {"keys": [{"type": "qcode", "data": "ctrl"}, {"type": "qcode", "data": "c"}]}}"#);
+        while !hmp(&mut c, "xp/1xh 0x41e").contains("0x2e03") {
+            thread::sleep(Duration::from_millis(5));
+        }
         c.ask(r#"{"execute": "input-send-event", "arguments": {"events": [{"type": "key", "data": {"down": true, "key": {"type": "number", "data": 30}}}, {"type": "rel", "data": {"axis": "x", "value": 5}}]}}"#);
     });
 }
