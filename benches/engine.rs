@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// After how long a run has failed.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Units of the program that is translated.
-const UNITS: u32 = 2000;
+/// Units of the program that is translated; all lie in the first 64 KiB.
+const UNITS: u32 = 1000;
 
 /// A boot sector's program of [`UNITS`] straight pieces with a jump between them, which then ends the run.
 fn straight_pieces() -> Result<Vec<u8>, IcedError> {
