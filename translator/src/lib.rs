@@ -21,6 +21,8 @@ mod key;
 mod listing;
 #[cfg(target_arch = "x86_64")]
 mod lower;
+#[cfg(target_arch = "x86_64")]
+mod noted;
 mod options;
 #[cfg(target_arch = "x86_64")]
 mod session;

@@ -7,6 +7,7 @@
 //! it; the slow path looks there before it calls out. Accesses that cross a page form an index with bit 20 set, where no entry ever is.
 
 use crate::host::sparse::SparseTable;
+use crate::noted::NotedPages;
 use idem86_cpu::engine::DirectPage;
 use std::collections::HashMap;
 use std::io;
@@ -27,17 +28,12 @@ pub const INDEX_MASK: u64 = 0x1_000F_FFFF;
 /// Places at which a page of RAM can be written directly, at most: more are found again when they are used.
 const ALIASES_MAX: usize = 16;
 
-/// Pages with an entry that are noted before it matters that some may be there twice.
-const FILLED_MIN: usize = 4096;
-
 /// The tables of one view.
 #[derive(Debug)]
 struct View {
     table: SparseTable<u64>,
-    /// Pages with an entry, and whether it is global; some may be there twice, or have no entry any longer.
-    filled: Vec<(u32, bool)>,
-    /// How many there must be before those that are there twice are looked for.
-    look_at: usize,
+    /// Pages with an entry that is not global, and with one that is; some may have none any longer.
+    filled: [NotedPages; 2],
 }
 
 /// The tables of all views.
@@ -53,13 +49,8 @@ pub struct Shadow {
 impl Shadow {
     /// Empty tables.
     pub fn new() -> io::Result<Self> {
-        let view = || {
-            Ok::<_, io::Error>(View {
-                table: SparseTable::new(4 * ENTRIES)?,
-                filled: Vec::new(),
-                look_at: FILLED_MIN,
-            })
-        };
+        let view =
+            || Ok::<_, io::Error>(View { table: SparseTable::new(4 * ENTRIES)?, filled: Default::default() });
         Ok(Shadow { views: [view()?, view()?], writable: HashMap::new(), fills: 0 })
     }
 
@@ -121,12 +112,13 @@ impl Shadow {
     /// What a view holds: number of the page, offset in RAM, writable, global; RAM is at `ram` in the host's memory.
     pub fn entries(&self, user: bool, ram: u64) -> Vec<(u32, u64, bool, bool)> {
         let view = &self.views[usize::from(user)];
-        let entry = |&(number, global): &(u32, bool)| {
+        let entry = |number: u32, global: bool| {
             let (read, write) = (view.table.get(number as usize), view.table.get(ENTRIES + number as usize));
             let offset = read.wrapping_add(u64::from(number) << 12).wrapping_sub(ram);
             (read != 0).then_some((number, offset, write != 0, global))
         };
-        view.filled.iter().filter_map(entry).collect()
+        let pages = |global: bool| view.filled[usize::from(global)].iter().map(move |n| (n, global));
+        pages(false).chain(pages(true)).filter_map(|(number, global)| entry(number, global)).collect()
     }
 
     /// Forgets the page of `linear`.
@@ -139,15 +131,11 @@ impl Shadow {
     /// Forgets everything, or what is not global.
     pub fn forget(&mut self, global: bool) {
         for view in &mut self.views {
-            let mut filled = std::mem::take(&mut view.filled);
-            filled.retain(|(number, is_global)| {
-                let keep = *is_global && !global;
-                if !keep {
-                    view.clear(*number);
-                }
-                keep
-            });
-            view.filled = filled;
+            for which in 0..=usize::from(global) {
+                let mut filled = std::mem::take(&mut view.filled[which]);
+                filled.drain(|number| view.clear(number));
+                view.filled[which] = filled;
+            }
         }
         if global {
             self.writable.clear();
@@ -158,12 +146,7 @@ impl Shadow {
 impl View {
     /// The page has an entry now.
     fn note(&mut self, number: u32, global: bool) {
-        if self.filled.len() >= self.look_at {
-            self.filled.sort_unstable();
-            self.filled.dedup();
-            self.look_at = (2 * self.filled.len()).max(FILLED_MIN);
-        }
-        self.filled.push((number, global));
+        self.filled[usize::from(global)].note(number);
     }
 
     fn clear(&mut self, number: u32) {
@@ -190,7 +173,7 @@ mod tests {
             shadow.fill(false, 0x1000 * (n % 3), page, 1 << 30);
             shadow.forget_page(0x1000 * (n % 3));
         }
-        assert!(shadow.views[0].filled.len() <= FILLED_MIN);
+        assert!(shadow.views[0].filled[1].iter().count() < 10_000);
         assert!(shadow.writable.values().all(|places| places.len() <= ALIASES_MAX));
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::host::sparse::SparseTable;
 use crate::key::ModeKey;
+use crate::noted::NotedPages;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
 
@@ -22,6 +24,8 @@ pub struct Space {
     table: SparseTable<u32>,
     /// By linear page number: what of the table is set, and whether the page is global.
     installed: HashMap<u32, Installed>,
+    /// Numbers of pages among them that were not global when they were noted.
+    local: NotedPages,
     /// Pages of the host that the table takes.
     taken: HashSet<u32>,
 }
@@ -35,7 +39,13 @@ struct Installed {
 impl Space {
     /// No code yet.
     pub fn new(key: ModeKey) -> io::Result<Self> {
-        Ok(Space { key, table: SparseTable::new(ENTRIES)?, installed: HashMap::new(), taken: HashSet::new() })
+        Ok(Space {
+            key,
+            table: SparseTable::new(ENTRIES)?,
+            installed: HashMap::new(),
+            local: NotedPages::default(),
+            taken: HashSet::new(),
+        })
     }
 
     /// What translated code finds in the context.
@@ -51,7 +61,11 @@ impl Space {
     /// `eip` leads to the code at `at`, as long as its page stays where it is.
     pub fn install(&mut self, eip: u32, at: u32, global: bool) {
         self.table.set(eip as usize, at);
-        let page = self.installed.entry(self.key.cs_base.wrapping_add(eip) >> 12).or_default();
+        let number = self.key.cs_base.wrapping_add(eip) >> 12;
+        let page = self.installed.entry(number).or_default();
+        if !global && (page.global || page.eips.is_empty()) {
+            self.local.note(number);
+        }
         page.global = global;
         page.eips.push(eip);
         if page.eips.len() > NOTED_MAX {
@@ -92,12 +106,20 @@ impl Space {
     /// Nothing is known, or nothing but global pages.
     pub fn forget(&mut self, global: bool) {
         let table = &mut self.table;
-        self.installed.retain(|_, page| {
-            let keep = page.global && !global;
-            if !keep {
+        if global {
+            for page in self.installed.drain().map(|(_, page)| page) {
                 page.eips.iter().for_each(|eip| table.set(*eip as usize, 0));
             }
-            keep
+            self.local.drain(|_| ());
+            return;
+        }
+        let installed = &mut self.installed;
+        self.local.drain(|number| {
+            if let Entry::Occupied(page) = installed.entry(number)
+                && !page.get().global
+            {
+                page.remove().eips.iter().for_each(|eip| table.set(*eip as usize, 0));
+            }
         });
     }
 }

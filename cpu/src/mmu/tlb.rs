@@ -107,13 +107,17 @@ const LOG_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Tlb {
     views: [Box<[Entry; ENTRIES]>; 3],
+    /// Views and places of entries that are not global, so that a load of CR3 need not look at all. Once there are as
+    /// many as a view has, no more are noted.
+    local: Vec<(u8, u16)>,
     /// What happened since somebody asked; `None` while nobody asks.
     log: Option<Vec<Change>>,
 }
 
 impl Default for Tlb {
     fn default() -> Self {
-        Tlb { views: std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES])), log: None }
+        let views = std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES]));
+        Tlb { views, local: Vec::new(), log: None }
     }
 }
 
@@ -126,7 +130,11 @@ impl Tlb {
 
     /// Puts a translation in the place of `linear`.
     pub fn insert(&mut self, view: View, linear: u64, entry: Entry) {
-        self.views[view as usize][(linear >> 12) as usize % ENTRIES] = entry;
+        let place = (linear >> 12) as usize % ENTRIES;
+        self.views[view as usize][place] = entry;
+        if !entry.is_global() && self.local.len() < ENTRIES {
+            self.local.push((view as u8, place as u16));
+        }
     }
 
     /// Keeps a log of changes from now on, which [`Tlb::take_log`] empties.
@@ -160,6 +168,7 @@ impl Tlb {
     /// Forgets everything.
     pub fn flush_all(&mut self) {
         self.note(Change::All);
+        self.local.clear();
         for view in &mut self.views {
             view.fill(Entry::EMPTY);
         }
@@ -168,6 +177,17 @@ impl Tlb {
     /// Forgets what is not global: a load of CR3.
     pub fn flush_local(&mut self) {
         self.note(Change::Local);
+        if self.local.len() < ENTRIES {
+            for (view, place) in self.local.drain(..) {
+                let entry = &mut self.views[usize::from(view)][usize::from(place)];
+                // Another page may have come there since.
+                if !entry.is_global() {
+                    *entry = Entry::EMPTY;
+                }
+            }
+            return;
+        }
+        self.local.clear();
         for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
             if !e.is_global() {
                 *e = Entry::EMPTY;
