@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::machine::Machine;
 use crate::ports::PortDevice;
 use idem86_cpu::bus::PageKind;
-use idem86_devices::access::{AccessSize, DmaMemory, IoError, PortIo, PortRange};
+use idem86_devices::access::{AccessSize, DmaMemory, IoError, PortIo};
 use idem86_devices::irq::IrqLine;
 use idem86_devices::pci::{Bar, FunctionId, PciFunction, PciIdentity, Pin, Space};
 use idem86_devices::reset::Reset;
@@ -401,11 +401,7 @@ impl Board {
             }
             for (_, region) in &member.mapped {
                 if let Region::Ports { first, last } = *region {
-                    for port in first..=last {
-                        if self.ports.at(port).0 == PortDevice::None {
-                            self.ports.put(PortDevice::Attached, &[PortRange::new(port, 1, port)]);
-                        }
-                    }
+                    self.ports.put_where_free(PortDevice::Attached, first..=last);
                 }
             }
         }

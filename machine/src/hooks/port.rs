@@ -60,6 +60,13 @@ struct Hook {
     act: Act,
 }
 
+impl Hook {
+    /// The ports where an access may touch its own: a wide one may begin below.
+    fn marked(&self) -> RangeInclusive<u16> {
+        self.ports.start().saturating_sub(3)..=*self.ports.end()
+    }
+}
+
 /// The hooks on ports, in the order in which they were installed.
 #[derive(Default)]
 pub(crate) struct Ports(Vec<Hook>);
@@ -109,20 +116,16 @@ impl Board {
     /// Removes a hook on ports; gives whether it was one.
     pub(crate) fn unhook_ports(&mut self, id: HookId) -> bool {
         let Hooks { ports: Ports(hooks), .. } = &mut self.hooks;
-        let before = hooks.len();
-        hooks.retain(|hook| hook.id != id);
-        let found = hooks.len() < before;
-        if found {
-            self.mark_hooked_ports();
-        }
-        found
+        let Some(at) = hooks.iter().position(|hook| hook.id == id) else { return false };
+        let removed = hooks.remove(at);
+        self.ports.set_hooked(removed.marked(), false);
+        self.mark_hooked_ports();
+        true
     }
 
     fn mark_hooked_ports(&mut self) {
-        self.ports.clear_hooked();
         for hook in &self.hooks.ports.0 {
-            // A wide access may begin below the range.
-            self.ports.set_hooked(hook.ports.start().saturating_sub(3)..=*hook.ports.end());
+            self.ports.set_hooked(hook.marked(), true);
         }
     }
 
