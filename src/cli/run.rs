@@ -108,6 +108,9 @@ impl<'a> Session<'a> {
         // Locked before anything runs, so that no run is in vain.
         let directory = args.save.as_ref().map(VmDirectory::create).transpose().map_err(|e| usage(&e))?;
         let mut machine = machine(args, begin, directory.as_ref())?;
+        if directory.is_some() {
+            machine.check_media().map_err(|e| usage(&e))?;
+        }
         if args.serial.len() > 4 {
             return Err(Failure::Usage(
                 "a PC has four serial ports, but --serial was given more often".into(),

@@ -87,6 +87,11 @@ impl Machine {
         Ok(Snapshot { plan, debug_exit: self.board.debug_exit_at, state, memory, media, devices })
     }
 
+    /// Whether [`Machine::snapshot`] will find media that it can take.
+    pub fn check_media(&mut self) -> Result<(), SnapshotError> {
+        self.fork_media().map(drop)
+    }
+
     /// Goes back to the moment of `snapshot`, which was taken of this machine or of one that it shares an origin with.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         if !Arc::ptr_eq(&self.plan, &snapshot.plan) {
