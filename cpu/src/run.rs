@@ -68,6 +68,7 @@ impl Cpu {
     ) -> Stop {
         let mut biu = Biu::new(ram, bus);
         self.sample_pins(&mut biu);
+        self.tidy_stops();
         self.attention = true;
         // The cache is out of the processor while its blocks run; they only queue what is to be dropped.
         let mut blocks = self.blocks.take().unwrap_or_default();

@@ -11,7 +11,8 @@
 //! processor's own accesses count too (stacks, descriptor tables, task states); instruction fetches, page walks, direct
 //! memory access and the built-in firmware do not. Of several watches that are met at once the first is reported.
 //!
-//! Neither costs anything while there are none. Decoded blocks and translation units never hold an execution stop but as
+//! Neither costs anything while there are none, but for a while after the last one went: debuggers take stops away and
+//! put them back all the time. Decoded blocks and translation units never hold an execution stop but as
 //! their first instruction, and such a block is never linked, so it is entered only after a look here. Pages with
 //! watched bytes take the slow path of memory accesses.
 
@@ -21,6 +22,9 @@ use crate::mmu::tlb::SLOW;
 use crate::run::Stop;
 use crate::state::segment::SegReg;
 use std::collections::BTreeMap;
+
+/// Work after which a stop that went is not expected to come back.
+const STALE: Work = 1 << 20;
 
 /// Which accesses a watch wants to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +72,10 @@ impl Watch {
 pub(crate) struct Stops {
     /// Execution stops, with how often each was asked for.
     execution: BTreeMap<u64, u32>,
-    /// Their offsets on their pages, one bit each; `None` without any.
+    /// Their offsets on their pages, one bit each, and those of stops that went lately; `None` without any.
     offsets: Option<Box<[u64; 64]>>,
+    /// The work at which the last stop went, if `offsets` may still have it.
+    stale_since: Option<Work>,
     watches: Vec<Watch>,
     /// What the run is to end with.
     hit: Option<Stop>,
@@ -109,25 +115,23 @@ impl Stops {
     pub(crate) fn forget_reports(&mut self) {
         self.hit = None;
         self.passed = None;
+        self.stale_since = self.stale_since.map(|_| 0);
     }
 
-    fn derive_offsets(&mut self) {
-        self.offsets = None;
-        for address in self.execution.keys() {
-            let offsets = self.offsets.get_or_insert_with(|| Box::new([0; 64]));
-            offsets[(address >> 6) as usize % 64] |= 1 << (address % 64);
-        }
+    fn note_offset(&mut self, address: u64) {
+        let offsets = self.offsets.get_or_insert_with(|| Box::new([0; 64]));
+        offsets[(address >> 6) as usize % 64] |= 1 << (address % 64);
     }
 }
 
 impl Cpu {
-    /// Asks for an execution stop at `linear`. Asked for several times, it must be removed as often. Decoded code and
-    /// translations are forgotten.
+    /// Asks for an execution stop at `linear`. Asked for several times, it must be removed as often. Unless there was one
+    /// lately, decoded code and translations are forgotten.
     pub fn add_execution_stop(&mut self, linear: u32) {
         let asked = self.stops.execution.entry(linear.into()).or_default();
         *asked = asked.saturating_add(1);
-        if *asked == 1 {
-            self.stops.derive_offsets();
+        if !self.stops.split(linear.into()) {
+            self.stops.note_offset(linear.into());
             self.forget_code();
         }
     }
@@ -138,10 +142,21 @@ impl Cpu {
         *asked -= 1;
         if *asked == 0 {
             self.stops.execution.remove(&linear.into());
-            self.stops.derive_offsets();
-            self.forget_code();
+            self.stops.stale_since = Some(self.retired);
         }
         true
+    }
+
+    /// A run begins: lets code grow together again where stops have been away for long.
+    #[inline]
+    pub(crate) fn tidy_stops(&mut self) {
+        if self.stops.stale_since.is_some_and(|since| self.retired.saturating_sub(since) >= STALE) {
+            self.stops.stale_since = None;
+            self.stops.offsets = None;
+            let addresses: Vec<u64> = self.stops.execution.keys().copied().collect();
+            addresses.into_iter().for_each(|address| self.stops.note_offset(address));
+            self.forget_code();
+        }
     }
 
     /// Whether there is an execution stop at `linear`.

@@ -91,6 +91,23 @@ fn a_stop_that_was_asked_for_twice_is_removed_twice() {
 }
 
 #[test]
+fn a_stop_that_comes_and_goes_is_exact_and_leaves_nothing_behind() {
+    let mut k = counting(2_000_000);
+    for round in 0..200 {
+        k.cpu.add_execution_stop(HERE + 1);
+        assert_eq!((k.run(10_000), k.here(), k.cpu.work()), (Stop::Breakpoint, HERE + 1, round * 50 + 1));
+        assert!(k.cpu.remove_execution_stop(HERE + 1));
+        assert_eq!(k.run(49), Stop::Budget);
+    }
+    assert!(k.cpu.splits_code(u64::from(HERE + 1)), "it may come back");
+    assert_eq!(k.run(2_000_000), Stop::Budget);
+    assert_eq!(k.run(2_000_000), Stop::Budget);
+    assert!(!k.cpu.splits_code(u64::from(HERE + 1)));
+    k.cpu.add_execution_stop(HERE + 1);
+    assert_eq!((k.run(10_000), k.here()), (Stop::Breakpoint, HERE + 1));
+}
+
+#[test]
 fn the_end_of_the_budget_does_not_pass_a_stop() {
     let mut k = counting(10);
     k.cpu.add_execution_stop(HERE + 2);

@@ -163,8 +163,10 @@ where
             let _ = give_back.try_send(());
         }
     });
-    if spawned.is_err() {
-        shared.open().streams.remove(&id);
+    if spawned.is_err()
+        && let Some(stream) = shared.open().streams.remove(&id)
+    {
+        stream.shut_down();
     }
     spawned.map(|_| ())
 }
