@@ -41,6 +41,8 @@ mod watched;
 #[cfg(target_arch = "x86_64")]
 mod window;
 
+#[cfg(target_arch = "x86_64")]
+pub use counters::Traps;
 pub use host::ram::{Base, Ram};
 pub use options::{Options, Sensitive, Windows};
 pub use translator::{Counters, Translator, Unsupported};

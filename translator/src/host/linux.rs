@@ -242,3 +242,72 @@ pub unsafe fn claim_translated(info: &siginfo_t, user: &mut ucontext_t) -> bool 
     registers[libc::REG_RIP as usize] = guard.landing as i64;
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::signals::SIGNALS;
+    use crate::{Options, Ram, Translator, Traps};
+    use idem86_cpu::cpu::Cpu;
+    use idem86_cpu::flat::FlatBus;
+    use idem86_cpu::run::Stop;
+    use idem86_cpu::state::segment::{SegReg, Segment};
+    use std::cell::Cell;
+
+    /// Executes IN AL, 80h; PUSHF; HLT by trap-and-emulate, in real mode, and gives what trapped.
+    fn traps() -> Traps {
+        let mut ram = Ram::new(1 << 20).expect("memory");
+        ram[0x1000..0x1004].copy_from_slice(&[0xE4, 0x80, 0x9C, 0xF4]);
+        let mut translator =
+            Translator::new(Options { threshold: 0, ..Options::TRAP }).expect("a host that traps");
+        translator.attach(&ram);
+        let mut cpu = Cpu::new();
+        cpu.seg[SegReg::Cs as usize] = Segment::real(0, 0xFFFF, Segment::RESET_DATA);
+        cpu.rip = 0x1000;
+        cpu.state_changed();
+        let mut bus = FlatBus::new(ram.len());
+        let cells = Cell::from_mut(&mut *ram).as_slice_of_cells();
+        assert_eq!(cpu.run_with(&mut translator, cells, &mut bus, 100), Stop::Halted);
+        translator.counters().traps
+    }
+
+    /// In a thread of its own, which `prepare` sets up.
+    fn traps_after(prepare: impl FnOnce() + Send) -> Traps {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                prepare();
+                traps()
+            });
+            thread.join().expect("no trap is lost")
+        })
+    }
+
+    /// IN and HLT raise #GP, a breakpoint stands for PUSHF; the interpreter does what they do.
+    const EXPECTED: Traps = Traps { protection: 2, breakpoint: 1, page: 0, other: 0 };
+
+    #[test]
+    fn each_trap_is_counted_by_its_cause() {
+        assert_eq!(traps_after(|| {}), EXPECTED);
+    }
+
+    #[test]
+    fn a_thread_that_blocks_the_signals_takes_them_nevertheless() {
+        let block = || {
+            let mut set = std::mem::MaybeUninit::uninit();
+            // SAFETY: the set is initialised before it is used.
+            unsafe {
+                libc::sigemptyset(set.as_mut_ptr());
+                SIGNALS.iter().for_each(|signal| _ = libc::sigaddset(set.as_mut_ptr(), *signal));
+                libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+            }
+        };
+        assert_eq!(traps_after(block), EXPECTED);
+    }
+
+    /// The port is the one that BIOSes write their progress to. Only a privileged process can be given it.
+    #[test]
+    fn a_thread_that_was_given_a_port_traps_nevertheless() {
+        // SAFETY: nothing reads or writes the port.
+        let give = || _ = unsafe { libc::ioperm(0x80, 1, 1) };
+        assert_eq!(traps_after(give), EXPECTED);
+    }
+}
