@@ -306,8 +306,12 @@ mod tests {
     /// The port is the one that BIOSes write their progress to. Only a privileged process can be given it.
     #[test]
     fn a_thread_that_was_given_a_port_traps_nevertheless() {
-        // SAFETY: nothing reads or writes the port.
-        let give = || _ = unsafe { libc::ioperm(0x80, 1, 1) };
+        let give = || {
+            // SAFETY: nothing reads or writes the port.
+            if unsafe { libc::ioperm(0x80, 1, 1) } != 0 {
+                eprintln!("skipped, no port is given: {}", std::io::Error::last_os_error());
+            }
+        };
         assert_eq!(traps_after(give), EXPECTED);
     }
 }
