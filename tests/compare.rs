@@ -124,6 +124,8 @@ fn unknown_names_are_refused_in_one_line() {
     refused(&["compare", "--engines", "warp"], &["warp", "interpreter", "translator"]);
     refused(&["compare", "rdtcs"], &["rdtcs", "neither a benchmark", "--list"]);
     refused(&["compare", "--do", "quit"], &["--do"]);
+    refused(&["compare", "--engine", "interpreter"], &["--engines"]);
+    refused(&["compare", "--stats"], &["no use for --stats"]);
     refused(&["compare", "rdtsc", "--json", "/nowhere/results.json"], &["/nowhere/results.json"]);
 }
 

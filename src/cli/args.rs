@@ -120,6 +120,10 @@ not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the ar
     mut_arg("lockstep", |a| a.hide(true)),
     mut_arg("trace_tu", |a| a.hide(true)),
     mut_arg("perf_map", |a| a.hide(true)),
+    mut_arg("save", |a| a.hide(true)),
+    mut_arg("gdb", |a| a.hide(true)),
+    mut_arg("qmp", |a| a.hide(true)),
+    mut_arg("freeze", |a| a.hide(true)),
     mut_arg("stats", |a| a.hide(true)),
 )]
 pub struct Compare {

@@ -1,6 +1,6 @@
 //! `idem86 compare`: engines side by side, on nanobenchmarks, on named workloads, or on a PC of the user's own.
 
-use super::args::{ClockArg, Compare};
+use super::args::{ClockArg, Compare, Run};
 use super::{Failure, run};
 use idem86::compare::contender::{Contender, ContenderError};
 use idem86::compare::measure::{Plan, Progress, measure};
@@ -19,6 +19,7 @@ const WORKLOAD_LIMIT: Duration = Duration::from_secs(600);
 
 /// Compares, prints the table, writes the files, and gives the exit code.
 pub fn run(mut args: Compare) -> Result<u8, Failure> {
+    refuse(&args.run)?;
     let engines = engines(&args.engines)?;
     let wanted = wanted(&mut args)?;
     args.run.clock = ClockArg::Virtual;
@@ -128,13 +129,35 @@ fn wanted(args: &mut Compare) -> Result<Wanted, Failure> {
     if !wanted.own && !run.steps.is_empty() {
         return Err(Failure::Usage("--do goes with an image".into()));
     }
-    if run.engine.given() {
-        return Err(Failure::Usage("compare takes its engines from --engines".into()));
-    }
     if !wanted.own && wanted.nanos.is_empty() && wanted.systems.is_empty() {
         wanted.nanos.extend(NANOS);
     }
     Ok(wanted)
+}
+
+/// Refuses what `idem86 run` takes and a comparison has no use for.
+fn refuse(run: &Run) -> Result<(), Failure> {
+    if run.engine.given() {
+        return Err(Failure::Usage("compare takes its engines from --engines".into()));
+    }
+    let given = [
+        ("--flat", run.flat.is_some()),
+        ("--display", run.display.is_some()),
+        ("--serial", !run.serial.is_empty()),
+        ("--debugcon", run.debugcon.is_some()),
+        ("--lockstep", run.lockstep.is_some()),
+        ("--trace-tu", run.trace_tu.is_some()),
+        ("--perf-map", run.perf_map),
+        ("--save", run.save.is_some()),
+        ("--gdb", run.gdb.is_some()),
+        ("--qmp", run.qmp.is_some()),
+        ("--freeze", run.freeze),
+        ("--stats", run.stats),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Failure::Usage(format!("compare has no use for {name}"))),
+        None => Ok(()),
+    }
 }
 
 /// The PC that the arguments describe, as a workload. Its images stay as they are.
