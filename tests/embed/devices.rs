@@ -166,6 +166,25 @@ fn a_devices_state_is_the_machines() {
 }
 
 #[test]
+fn a_fork_has_a_device_of_its_own() {
+    let mut machine = timer(engines()[0]);
+    machine.run_until(Until::serial("3").or(Until::millis(5000))).unwrap();
+    let snapshot = machine.snapshot().unwrap();
+    let start = machine.state_hash();
+    let mut forks = [snapshot.spawn().unwrap(), machine.fork().unwrap()];
+    let [one, other] = &mut forks;
+    one.run_until(Until::millis(1)).unwrap();
+    assert_eq!(other.state_hash(), start, "nothing of one reaches the other");
+    other.run_until(Until::millis(1)).unwrap();
+    assert_eq!(one.state_hash(), other.state_hash());
+    assert!(one.serial_output(0).len() > 5, "it goes off in the fork too");
+    machine.run_until(Until::millis(1)).unwrap();
+    assert_eq!(machine.state_hash(), one.state_hash());
+    machine.restore(&snapshot).unwrap();
+    assert_eq!(machine.state_hash(), start);
+}
+
+#[test]
 fn a_device_in_memory_space_answers_and_masters_the_bus() {
     for engine in engines() {
         let image = floppy(|a| {

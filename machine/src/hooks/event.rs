@@ -5,8 +5,10 @@ use crate::machine::Machine;
 use idem86_cpu::report::Event;
 use std::ops::ControlFlow;
 
+type Call = Box<dyn FnMut(&Event) -> ControlFlow<()> + Send>;
+
 /// A hook on events.
-pub(super) struct Events(Box<dyn FnMut(&Event) -> ControlFlow<()> + Send>);
+pub(super) struct Events(Call);
 
 impl Machine {
     /// Calls `hook` with each exception and interrupt that is about to be delivered, those that programs raise by INT
