@@ -93,8 +93,8 @@ pub struct Running {
     quit: bool,
     ended: bool,
     listeners: Vec<Sender<Notice>>,
-    /// Resets that were told of.
-    resets: u64,
+    /// Resets that are no news; a machine that was resumed may have seen some.
+    resets: Option<u64>,
     reset_asked: bool,
 }
 
@@ -128,7 +128,7 @@ impl Running {
 
     /// The machine is in another time: its resets up to then are old news.
     pub(super) fn forget_resets(&mut self, machine: &Machine) {
-        self.resets = machine.counters().resets;
+        self.resets = Some(machine.counters().resets);
     }
 
     /// Ends the run as soon as possible.
@@ -245,7 +245,7 @@ impl Desk {
             quit: false,
             ended: false,
             listeners: Vec::new(),
-            resets: 0,
+            resets: None,
             reset_asked: false,
         };
         Desk {
@@ -272,6 +272,7 @@ impl Desk {
     /// Does what was asked for, then lets the machine run for `slice` of guest time, if it is to run. While it is to
     /// stand still, requests are served for some milliseconds.
     pub fn turn(&mut self, machine: &mut Machine, slice: GuestDuration) -> Turn {
+        self.running.resets.get_or_insert_with(|| machine.counters().resets);
         self.serve(machine);
         if self.running.quit {
             self.end(End::Asked);
@@ -325,8 +326,7 @@ impl Desk {
 
     fn tell_resets(&mut self, machine: &Machine) {
         let resets = machine.counters().resets;
-        if self.running.resets != resets {
-            self.running.resets = resets;
+        if self.running.resets.replace(resets) != Some(resets) {
             let guest = !std::mem::take(&mut self.running.reset_asked);
             self.running.tell(Notice::Reset { guest });
         }
