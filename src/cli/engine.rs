@@ -97,7 +97,7 @@ impl PolicyArg {
 pub enum TierArg {
     /// By look-up in shadow tables
     Tables,
-    /// As the host's own memory, mapped where the guest has it; what is not mapped faults
+    /// As the host's own memory, mapped where the guest has it; what is not mapped faults; on Linux
     Windows,
     /// By tables, until a view of memory proves stable enough for a window
     Adaptive,

@@ -42,7 +42,7 @@ pub enum Windows {
     Never,
     /// When it has run for a while without losing its translations.
     WhenHot,
-    /// At once.
+    /// At once; the host must have them.
     AtOnce,
 }
 

@@ -27,9 +27,12 @@ pub enum Unsupported {
     /// An instruction is missing.
     #[error("translation needs a processor with BMI2 (PEXT, SHRX)")]
     Processor,
-    /// Traps do not come back, or memory cannot be mapped where the guest has it.
-    #[error("trap-and-emulate needs signals, and memory that is mapped at addresses of its choice: {0}")]
+    /// Traps do not come back.
+    #[error("trap-and-emulate needs signals: {0}")]
     Traps(#[source] io::Error),
+    /// Memory cannot be mapped where the guest has it, or faults do not come back.
+    #[error("windows to guest memory need signals, and memory mapped at addresses of their choice: {0}")]
+    Windows(#[source] io::Error),
     /// The operating system refuses memory.
     #[error("translation needs executable memory and large address space: {0}")]
     Memory(#[from] io::Error),
@@ -67,9 +70,9 @@ impl Translator {
         }
         if options.sensitive == Sensitive::Trap {
             take_faults().map_err(Unsupported::Traps)?;
-            if options.windows == Windows::AtOnce {
-                window::available().map_err(Unsupported::Traps)?;
-            }
+        }
+        if options.windows == Windows::AtOnce {
+            window::available().map_err(Unsupported::Windows)?;
         }
         Ok(Translator {
             options,

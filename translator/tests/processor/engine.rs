@@ -39,12 +39,13 @@ const WAYS: [(&str, Options); 8] = [
     ("in cache, in windows", Options { windows: Windows::AtOnce, sensitive: Sensitive::InCache, ..TABLES }),
 ];
 
-/// The ways that this host knows; the first is the usual one. Where traps do not come back, that way is refused.
+/// The ways that this host knows; the first is the usual one. Where traps do not come back, the others are refused.
 pub fn ways() -> &'static [(&'static str, Options)] {
     let known = |options: Options| {
         let linux = cfg!(target_os = "linux");
-        let refused = || matches!(Translator::new(options), Err(Unsupported::Traps(_)));
-        let traps = options.sensitive == Sensitive::Trap;
+        let traps = options.sensitive == Sensitive::Trap || options.windows == Windows::AtOnce;
+        let refused =
+            || matches!(Translator::new(options), Err(Unsupported::Traps(_) | Unsupported::Windows(_)));
         assert!(!traps || linux || refused(), "no traps come back on this host");
         linux || !traps
     };
