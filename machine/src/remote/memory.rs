@@ -59,9 +59,13 @@ fn read_screen(machine: &mut Machine, physical: u64, out: &mut [u8]) -> usize {
     if !(VGA_WINDOW..PAM_AREA).contains(&physical) {
         return 0;
     }
-    let offsets = physical - VGA_WINDOW..;
-    let bytes = out.iter_mut().zip(offsets);
-    bytes.map_while(|(out, offset)| Some(*out = machine.board.vga.peek(offset)?)).count()
+    for (n, byte) in out.iter_mut().enumerate() {
+        match machine.board.vga.peek(physical - VGA_WINDOW + n as u64) {
+            Some(value) => *byte = value,
+            None => return n,
+        }
+    }
+    out.len()
 }
 
 /// Writes `bytes` at `at`: all of them, or none if some are not mapped or not RAM.
