@@ -6,7 +6,7 @@
 
 use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
@@ -82,19 +82,25 @@ impl Ram {
 impl Base {
     /// What `file` holds, but at least `size` bytes.
     ///
-    /// The file is mapped, not read. Whoever changes it afterwards changes the guest's memory, and whoever makes it
-    /// shorter ends the process; those who keep such files replace them as a whole and lock what they use.
-    pub fn of_file(file: File, size: usize) -> io::Result<Self> {
+    /// On Unix the file is mapped, not read. Whoever changes it afterwards changes the guest's memory, and whoever makes
+    /// it shorter ends the process; those who keep such files replace them as a whole and lock what they use. Elsewhere
+    /// a file that is mapped cannot be replaced, so it is read.
+    pub fn of_file(mut file: File, size: usize) -> io::Result<Self> {
         if file.metadata()?.len() < size as u64 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Base::of_object(file, size)
+        if cfg!(unix) {
+            return Base::of_object(file, size);
+        }
+        let mut map = MmapMut::map_anon(size)?;
+        file.read_exact(&mut map)?;
+        Ok(Base { map: map.make_read_only()?, object: None })
     }
 
     fn of_object(file: File, size: usize) -> io::Result<Self> {
         // SAFETY: of an anonymous object nobody else has a handle, and a file is not changed by agreement; see `of_file`.
         let map = unsafe { MmapOptions::new().len(size).map(&file)? };
-        Ok(Base { map, object: cfg!(unix).then_some(file) })
+        Ok(Base { map, object: Some(file) })
     }
 
     /// As [`Ram::used`].
