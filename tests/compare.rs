@@ -1,11 +1,12 @@
 //! Comparisons: every engine does the same work in every nanobenchmark, and what the reports say of a tiny run.
 
+use idem86::compare::contender::Contender;
 use idem86::compare::measure::{Plan, measure};
 use idem86::compare::nano::{self, NANOS};
-use idem86::compare::report;
 use idem86::compare::runner::engine::EngineRunner;
 use idem86::compare::runner::{Lack, Runner};
 use idem86::compare::table::{Kind, Table};
+use idem86::compare::{report, systems, workload};
 use idem86::machine::engine::EngineKind;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -160,6 +161,28 @@ fn the_classification_as_text_and_json() {
             instruction["observed"].is_object() || instruction["not_executed"].is_string(),
             "{instruction}"
         );
+    }
+}
+
+#[test]
+fn workloads_have_names_and_are_skipped_without_their_guest() {
+    let wanted = ["freedos-boot", "freedos-batch"].map(String::from);
+    let (mut workloads, skipped) = systems::workloads(&wanted);
+    if workloads.is_empty() {
+        assert!(
+            skipped.len() == 1 && skipped[0].contains("freedos-boot, freedos-batch: skipped"),
+            "{skipped:?}"
+        );
+        eprintln!("{}", skipped[0]);
+        return;
+    }
+    let engines: Vec<Contender> =
+        ["interpreter", "translator"].iter().map(|name| name.parse().expect("an engine")).collect();
+    let table = workload::measure(&mut workloads, &engines, 1, LIMIT, &mut |_| ());
+    assert_eq!(table.rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>(), wanted);
+    for row in &table.rows {
+        let cells = row.cells.as_ref().unwrap_or_else(|why| panic!("{}: {why}", row.name));
+        assert!(cells.iter().all(Result::is_ok), "{}: {cells:?}", row.name);
     }
 }
 
