@@ -4,7 +4,8 @@
 //! An entry is the distance from a guest linear address to its host address, or zero: then the access takes the slow
 //! path. The array for writes is the universal tracer: an entry is there only if nobody wants to know of writes to the
 //! page. Two more arrays serve writes beside code: where the page lies, and which of its lines of 64 bytes are free of
-//! it; the slow path looks there before it calls out. Accesses that cross a page form an index with bit 20 set, where no entry ever is.
+//! it; the slow path looks there before it calls out. Accesses that cross a page form an index with bit 20 set, where
+//! no entry ever is.
 
 use crate::host::sparse::SparseTable;
 use crate::noted::NotedPages;
