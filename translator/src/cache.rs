@@ -174,7 +174,7 @@ impl Cache {
     }
 
     /// Translates the code at `ram` and `eip`; `None` where there is nothing to translate.
-    /// `avoid` holds the instructions, by their offset in RAM, that must not use a window.
+    /// `avoid` holds the instructions, by their offset in RAM, that must not fault.
     pub fn translate(
         &mut self,
         cpu: &Cpu,
@@ -184,7 +184,7 @@ impl Cache {
         space: u32,
         avoid: &HashSet<u64>,
     ) -> Option<u32> {
-        let avoids_window = &|offset: u32| avoid.contains(&(ram + u64::from(offset)));
+        let avoids_faults = &|offset: u32| avoid.contains(&(ram + u64::from(offset)));
         let key = self.spaces[space as usize].key;
         if let Some(rewrites) = self.rewrites.get_mut(&(ram >> 12)) {
             *rewrites /= 2;
@@ -200,7 +200,7 @@ impl Cache {
             stubs: self.stubs,
             traps: self.traps,
             sensitive: self.sensitive,
-            avoids_window,
+            avoids_faults,
         };
         // Nearly always the first: what becomes too long is made shorter.
         let sizes =

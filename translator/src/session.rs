@@ -222,6 +222,12 @@ impl<'a> Session<'a, '_> {
             self.closed = true;
             return;
         }
+        self.charge(id, unit, site, shown);
+    }
+
+    /// The instruction of a site faulted, and `shown` says whether that showed a page: if it does so too often, its
+    /// unit is translated anew.
+    fn charge(&mut self, id: u32, unit: &Unit, site: Site, shown: bool) {
         let insn = unit.insns[usize::from(site.insn)];
         let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
         if self.views.faulted(at, self.cpu.work(), shown) {
@@ -274,7 +280,8 @@ impl Callouts for Session<'_, '_> {
         }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            // What faulted otherwise has done so because the guest does, or to be emulated.
+            _ if fault && context.fault.vector == u64::from(vector::DE) => self.charge(id, unit, site, false),
+            // What faulted otherwise has done so to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}
             SiteKind::Plain
             | SiteKind::Time

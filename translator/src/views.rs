@@ -39,7 +39,7 @@ pub struct Views {
     pub cost: [(Work, u64); 2],
     /// How often windows were closed because they cost too much; each time they must wait twice as long.
     pub impatience: [u32; 2],
-    /// Instructions, by their offset in RAM, that do better without a window.
+    /// Instructions, by their offset in RAM, that faulted too often.
     pub avoid: HashSet<u64>,
     /// How often instructions faulted lately, and when the last time.
     faults: HashMap<u64, (u32, Work)>,
@@ -120,7 +120,8 @@ impl Views {
         true
     }
 
-    /// The instruction at offset `ram` faulted at `now`. Gives whether it shall not use the window any longer.
+    /// The instruction at offset `ram` faulted at `now`, and `shown` says whether that showed a page. Gives whether it
+    /// shall not fault any longer: it goes without a window, and a division is left to the interpreter.
     pub fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
         if !self.adapts {
             return false;

@@ -23,6 +23,9 @@ impl Lower<'_> {
         }
         let Some(mut host) = in_64_bit_mode(i) else { return false };
         place_registers(&mut host);
+        if is_division(i) && (self.frame.avoids_faults)(self.guest[n].offset) {
+            return false;
+        }
         let high = high_byte(i);
         if i.mnemonic() == Mnemonic::Lea {
             self.effective_address(i);

@@ -116,8 +116,8 @@ pub struct Frame<'a> {
     pub traps: bool,
     /// What becomes of sensitive instructions.
     pub sensitive: Sensitive,
-    /// Whether the instruction at this offset has faulted too often in a window.
-    pub avoids_window: &'a dyn Fn(u32) -> bool,
+    /// Whether the instruction at this offset has faulted too often.
+    pub avoids_faults: &'a dyn Fn(u32) -> bool,
 }
 
 /// Links and sites of a unit are named by the unit's number, shifted by this, plus their own.
@@ -348,7 +348,7 @@ impl Lower<'_> {
 
     /// Whether the accesses of instruction `n` may go through a window.
     fn may_use_window(&self, n: usize) -> bool {
-        self.frame.key.window && !(self.frame.avoids_window)(self.guest[n].offset)
+        self.frame.key.window && !(self.frame.avoids_faults)(self.guest[n].offset)
     }
 
     /// A site for an access that goes through the tables in any case.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod engine;
+mod faults;
 #[path = "../../../cpu/tests/fuzz/suite.rs"]
 mod fuzz;
 #[path = "../../../cpu/tests/integer/suite.rs"]
