@@ -6,10 +6,12 @@ use crate::config::{Config, Firmware, IdeDrive};
 use crate::engine::{Engine, EngineKind, Options, Windows};
 use crate::image::{ImageOptions, detect::ImageKind, open};
 use crate::machine::Machine;
+use idem86_devices::access::DmaMemory;
 use idem86_devices::backend::{Medium, MemoryMedium};
 use idem86_devices::ide::Slot;
 use idem86_devices::ps2::Keystroke;
 use idem86_devices::time::{GuestDuration, GuestTime};
+use std::collections::BTreeSet;
 
 /// The engines of this host.
 pub(super) fn engines() -> impl Iterator<Item = EngineKind> {
@@ -221,4 +223,33 @@ fn an_image_that_is_written_in_place_cannot_be_in_a_snapshot() {
         "hdb: an image that is written in place cannot be in a snapshot; use snapshot=on or readonly=on"
     );
     with(ImageOptions { read_only: true, ..ImageOptions::new(&path) }).snapshot().expect("a read-only image");
+}
+
+#[test]
+fn whatever_changes_in_memory_is_in_the_log_of_writes() {
+    for engine in engines() {
+        let mut machine = machine(engine);
+        let mut floppy = vec![0; 1_474_560];
+        // JMP to itself.
+        floppy[..2].copy_from_slice(&[0xEB, 0xFE]);
+        floppy[510..512].copy_from_slice(&[0x55, 0xAA]);
+        machine.board.floppy.insert(0, Box::new(MemoryMedium::new(floppy))).expect("the drive is empty");
+        machine.cpu.track_writes(machine.slab.len());
+        let mut pages = 0;
+        for round in 0..40u64 {
+            let before = machine.slab.to_vec();
+            // Shadow RAM that reads as ROM, and a bus master.
+            machine.board.write_only.push((0xC_8000 + 0x1000 * (round % 8), round as u8 + 1));
+            machine.memory().write(0x30_0FFF + 0x2000 * round, &[1, 2]);
+            run(&mut machine, 4);
+            let written: BTreeSet<usize> =
+                machine.cpu.written_pages().iter().map(|page| *page as usize).collect();
+            for (page, (old, new)) in before.chunks(4096).zip(machine.slab.chunks(4096)).enumerate() {
+                assert!(old == new || written.contains(&page), "{}: page {page:#x}", engine.name());
+            }
+            pages += written.len();
+            machine.cpu.forget_writes();
+        }
+        assert!(pages > 40 * 3, "the guest wrote itself too");
+    }
 }
