@@ -40,7 +40,6 @@ impl Lower<'_> {
         if matches!(to, SegReg::Cs | SegReg::Ss) || key.real && key.is_flat(to) || seen {
             return false;
         }
-        let source = SegReg::from_encoding(i.memory_segment().number() as u8);
         match (i.mnemonic(), i.op_count()) {
             (Mnemonic::Pop, 1) => {
                 self.call_out_if_told_later(n);
@@ -58,10 +57,12 @@ impl Lower<'_> {
                 dynasm!(self.asm; .arch x64; movzx r9d, Rw(from));
                 self.load(n, to);
             }
-            (Mnemonic::Mov, 2) if i.op1_kind() == OpKind::Memory && source.is_some() => {
+            (Mnemonic::Mov, 2) if i.op1_kind() == OpKind::Memory => {
+                let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else {
+                    return false;
+                };
                 self.call_out_if_told_later(n);
                 let site = self.memory_site(n);
-                let segment = source.unwrap_or(SegReg::Ds);
                 let access = MemoryAccess { segment, size: 2, kind: AccessKind::Read };
                 let operand = self.operand(i, access, site);
                 self.read(Register::R9D, operand, 2, site);
