@@ -151,7 +151,6 @@ pub struct Session<'a, 'b> {
     pub counters: &'a mut Counters,
     pub arena: &'a CodeArena,
     pub stubs: &'a Stubs,
-    pub key: ModeKey,
     /// A unit that is to be translated anew.
     pub outdated: Option<u32>,
     /// The window was closed: its code is not to be gone on with.
@@ -159,6 +158,11 @@ pub struct Session<'a, 'b> {
 }
 
 impl<'a> Session<'a, '_> {
+    /// The mode of a unit.
+    fn key(&self, unit: &Unit) -> ModeKey {
+        self.spaces[unit.space as usize].key
+    }
+
     /// The unit and the site of a callout.
     fn site(&self, context: &mut Context, site: u32) -> Option<(u32, &'a Unit, Site)> {
         if site != FAULT_SITE && site & GO_SITE != 0 {
@@ -169,10 +173,11 @@ impl<'a> Session<'a, '_> {
             let unit = self.units.get(id as usize)?;
             return Some((id, unit, *unit.sites.get(n as usize)?));
         }
-        if let Some(window) = self.views.windows[usize::from(self.key.user)].as_ref() {
+        let found = self.site_at(context.fault.rip as u32, |s| s.fault)?;
+        if let Some(window) = self.views.windows[usize::from(self.key(found.1).user())].as_ref() {
             context.linear = context.fault.address.wrapping_sub(window.base());
         }
-        self.site_at(context.fault.rip as u32, |s| s.fault)
+        Some(found)
     }
 
     /// The site of which `part` is at offset `at` of the arena.
@@ -184,8 +189,9 @@ impl<'a> Session<'a, '_> {
 
     /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
     /// again, and gives back the work of the iterations that are left.
-    fn leave_repetition(&self, context: &mut Context) {
-        let base = self.views.windows[usize::from(self.key.user)].as_ref().map_or(0, WindowView::base);
+    fn leave_repetition(&self, context: &mut Context, unit: &Unit) {
+        let base =
+            self.views.windows[usize::from(self.key(unit).user())].as_ref().map_or(0, WindowView::base);
         for r in [gpr::SI, gpr::DI] {
             // A pointer that the instruction does not use never left the guest's range.
             let pointer = &mut context.gpr[usize::from(r)];
@@ -200,19 +206,20 @@ impl<'a> Session<'a, '_> {
     /// The access of a site took the slow path: makes that unnecessary for the next one.
     fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
         let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
+        let key = self.key(unit);
         // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
         let page = u32::try_from(context.linear)
             .ok()
-            .and_then(|linear| Some((linear, self.cpu.direct_page(self.key.view(), u64::from(linear))?)))
+            .and_then(|linear| Some((linear, self.cpu.direct_page(key.view(), u64::from(linear))?)))
             .filter(|(_, page)| page.ram.checked_add(0x1000).is_some_and(|end| end <= size));
         if let Some((linear, page)) = page {
-            self.shadow.fill(self.key.user, linear, page, ram);
+            self.shadow.fill(key.user(), linear, page, ram);
         }
         if !fault {
             self.counters.slow += 1;
             return;
         }
-        let user = usize::from(self.key.user);
+        let user = usize::from(key.user());
         let mut shown = false;
         if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page {
             let run = Run { page: linear >> 12, pages: 1, ram, writable: write, global };
@@ -265,7 +272,7 @@ impl Callouts for Session<'_, '_> {
             return Some(self.arena.base() + u64::from(unit.at + site.resume?));
         }
         if fault && site.kind == SiteKind::Repeat {
-            self.leave_repetition(context);
+            self.leave_repetition(context, unit);
         }
         let mut live = context.live();
         if site.kind == SiteKind::Plain {
@@ -304,10 +311,14 @@ impl Callouts for Session<'_, '_> {
             completed && !moved && !closed && self.cpu.rip == next && self.cpu.budget_left() >= left - 1;
         let lives = context.give(live, self.cpu, self.arena, self.stubs)
             && !matches!(site.kind, SiteKind::Live | SiteKind::Start);
-        let Some(resume) = site.resume.filter(|_| stays && lives) else { return self.redirect(context) };
+        let Some(resume) = site.resume.filter(|_| stays && lives) else {
+            let key = self.views.mode(self.cpu)?;
+            return self.redirect(context, key);
+        };
         if site.changes_mode {
-            if self.views.mode(self.cpu) != Some(self.key) {
-                return self.redirect(context);
+            let key = self.views.mode(self.cpu)?;
+            if key != self.key(unit) {
+                return self.redirect(context, key);
             }
             load_segments(self.cpu, context);
         }
@@ -357,15 +368,13 @@ impl Session<'_, '_> {
         Some(Known::new(u64::from(selector.0) | flat, linear, descriptor.0, segment.base, read, write))
     }
 
-    /// Goes on at CS:EIP without leaving translated code, if its code is known.
-    fn redirect(&mut self, context: &mut Context) -> Option<u64> {
+    /// Goes on at CS:EIP in mode `key` without leaving translated code, if its code is known.
+    fn redirect(&mut self, context: &mut Context, key: ModeKey) -> Option<u64> {
         if self.cpu.budget_left() == 0 {
             return None;
         }
-        let key = self.views.mode(self.cpu)?;
         let space = self.spaces.iter().find(|s| s.key == key)?;
         let at = space.code(u32::try_from(self.cpu.rip).ok()?)?;
-        self.key = key;
         self.counters.redirects += 1;
         prepare(self.cpu, self.biu, context, self.shadow, self.views, space);
         Some(self.arena.base() + u64::from(at))
@@ -384,9 +393,9 @@ pub fn prepare(
     load(cpu, biu, context);
     load_segments(cpu, context);
     let key = space.key;
-    context.tables = shadow.tables(key.user);
+    context.tables = shadow.tables(key.user());
     context.index_mask = INDEX_MASK;
-    let window = views.windows[usize::from(key.user)].as_ref().filter(|_| key.window);
+    let window = views.windows[usize::from(key.user())].as_ref().filter(|_| key.window());
     context.memory = window.map_or(INDEX_MASK, WindowView::base);
     context.eip_table = space.table_address();
 }

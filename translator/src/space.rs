@@ -129,8 +129,7 @@ mod tests {
     use super::*;
 
     fn space() -> Space {
-        let key = ModeKey { cs_limit: u32::MAX, ..ModeKey::default() };
-        Space::new(key).expect("address space")
+        Space::new(ModeKey::default()).expect("address space")
     }
 
     #[test]

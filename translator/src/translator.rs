@@ -178,20 +178,20 @@ impl Translator {
     /// The mode of `cpu`, with a window if its view has one or gets one now.
     fn mode(&mut self, cpu: &Cpu) -> Option<ModeKey> {
         let key = self.views.mode(cpu)?;
-        let user = usize::from(key.user);
-        let window = key.window
+        let user = usize::from(key.user());
+        let window = key.window()
             || match self.options.windows {
                 Windows::Never => false,
-                Windows::AtOnce => self.promote(key.user, cpu.work()),
+                Windows::AtOnce => self.promote(key.user(), cpu.work()),
                 Windows::WhenHot => {
                     let stable = cpu.work().wrapping_sub(self.views.stable_since[user]);
                     stable > STABLE << self.views.impatience[user] && {
                         self.views.stable_since[user] = cpu.work();
-                        self.promote(key.user, cpu.work())
+                        self.promote(key.user(), cpu.work())
                     }
                 }
             };
-        Some(ModeKey { window, ..key })
+        Some(key.with_window(window))
     }
 
     /// Opens the window of a view and shows what its tables know.
@@ -292,7 +292,6 @@ impl Translator {
                     counters,
                     arena,
                     stubs,
-                    key,
                     outdated: None,
                     closed: false,
                 };

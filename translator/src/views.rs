@@ -58,8 +58,8 @@ impl Views {
     /// The mode of `cpu`, with a window if its view has one.
     pub fn mode(&self, cpu: &Cpu) -> Option<ModeKey> {
         let key = ModeKey::of(cpu)?;
-        let window = self.windows[usize::from(key.user)].as_ref().is_some_and(|w| w.open);
-        Some(ModeKey { window, ..key })
+        let window = self.windows[usize::from(key.user())].as_ref().is_some_and(|w| w.open);
+        Some(key.with_window(window))
     }
 
     /// Follows `change`. Gives whether a window was lost on the way: the host did not do as it must.

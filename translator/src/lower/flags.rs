@@ -20,22 +20,22 @@ impl Lower<'_> {
             _ => 2,
         };
         match i.mnemonic() {
-            Mnemonic::Cld if !key.down => true,
-            Mnemonic::Cli if key.interrupts => {
+            Mnemonic::Cld if !key.down() => true,
+            Mnemonic::Cli if key.interrupts() => {
                 dynasm!(self.asm; .arch x64; mov QWORD [r12 + INTERRUPTS], 0);
                 true
             }
             // The shadow of STI ends with the instruction behind it, which must belong to the same unit.
-            Mnemonic::Sti if key.interrupts && n + 1 < self.guest.len() => {
+            Mnemonic::Sti if key.interrupts() && n + 1 < self.guest.len() => {
                 self.sti(n);
                 true
             }
-            Mnemonic::Pushf | Mnemonic::Pushfd if !key.v8086 => {
+            Mnemonic::Pushf | Mnemonic::Pushfd if !key.v8086() => {
                 self.flags_image();
                 self.push_value(n, Pushed::Spill, size);
                 true
             }
-            Mnemonic::Popf | Mnemonic::Popfd if !key.v8086 => {
+            Mnemonic::Popf | Mnemonic::Popfd if !key.v8086() => {
                 self.popf(n, size);
                 true
             }
@@ -85,7 +85,7 @@ impl Lower<'_> {
         if size == 4 {
             unchanged |= bit::AC | bit::ID;
         }
-        if !key.user {
+        if !key.user() {
             unchanged |= bit::IOPL;
         }
         let memory = self.memory_site(n);
@@ -110,7 +110,7 @@ impl Lower<'_> {
         self.slow_callout(site);
         dynasm!(self.asm; .arch x64; =>same);
         self.extend_hops();
-        if key.interrupts {
+        if key.interrupts() {
             dynasm!(self.asm; .arch x64
                 ; mov rcx, [r12 + QUIET]
                 ; jrcxz =>slow

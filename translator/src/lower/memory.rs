@@ -165,7 +165,7 @@ impl Lower<'_> {
         site: u32,
     ) -> HostOperand {
         let from = host_gpr(pointer);
-        let (flat, wide) = (self.frame.key.is_flat(SegReg::Ss), self.frame.key.stack32);
+        let (flat, wide) = (self.frame.key.is_flat(SegReg::Ss), self.frame.key.stack32());
         if self.uses_window(site) && flat && wide {
             return HostOperand { base: Register::R15, index: from, displacement: by, window: true };
         }
@@ -220,7 +220,7 @@ impl Lower<'_> {
                 ; rorx r9d, r8d, 12
                 ; lea r9, [r9 + (beyond << 20)]
             );
-            if self.frame.key.window {
+            if self.frame.key.window() {
                 dynasm!(self.asm; .arch x64; pext r9, r9, [r12 + abi::INDEX_MASK]);
             } else {
                 dynasm!(self.asm; .arch x64; pext r9, r9, r15);

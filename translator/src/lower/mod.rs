@@ -348,7 +348,7 @@ impl Lower<'_> {
 
     /// Whether the accesses of instruction `n` may go through a window.
     fn may_use_window(&self, n: usize) -> bool {
-        self.frame.key.window && !(self.frame.avoids_faults)(self.guest[n].offset)
+        self.frame.key.window() && !(self.frame.avoids_faults)(self.guest[n].offset)
     }
 
     /// A site for an access that goes through the tables in any case.

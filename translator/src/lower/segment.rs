@@ -27,7 +27,7 @@ impl Lower<'_> {
     /// Lowers instruction `n` if it belongs here.
     pub(super) fn segment_load(&mut self, n: usize, i: &Instruction) -> bool {
         let key = self.frame.key;
-        if !(key.real || key.kernel)
+        if !(key.real() || key.kernel())
             || !matches!(i.mnemonic(), Mnemonic::Mov | Mnemonic::Pop)
             || i.op0_kind() != OpKind::Register
             || !i.op0_register().is_segment_register()
@@ -37,7 +37,7 @@ impl Lower<'_> {
         let Some(to) = SegReg::from_encoding(i.op0_register().number() as u8) else { return false };
         // The pointers of an x87 instruction before it name the segment that was.
         let seen = self.last != Last::default();
-        if matches!(to, SegReg::Cs | SegReg::Ss) || key.real && key.is_flat(to) || seen {
+        if matches!(to, SegReg::Cs | SegReg::Ss) || key.real() && key.is_flat(to) || seen {
             return false;
         }
         match (i.mnemonic(), i.op_count()) {
@@ -95,7 +95,7 @@ impl Lower<'_> {
     /// Loads the selector in r9w.
     fn load(&mut self, n: usize, to: SegReg) {
         dynasm!(self.asm; .arch x64; movzx r9d, r9w);
-        if self.frame.key.real {
+        if self.frame.key.real() {
             self.set_selector(to);
             dynasm!(self.asm; .arch x64
                 ; rorx r9d, r9d, 32 - 4

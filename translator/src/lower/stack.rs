@@ -39,7 +39,7 @@ impl Lower<'_> {
             }
             (Mnemonic::Leave, _) => {
                 let size = if i.code() == Code::Leavew { 2 } else { 4 };
-                if self.frame.key.stack32 != (size == 4) {
+                if self.frame.key.stack32() != (size == 4) {
                     return false;
                 }
                 let site = self.memory_site(n);
@@ -130,7 +130,7 @@ impl Lower<'_> {
     /// The stack pointer becomes guest register `from` plus `by`.
     pub(super) fn step_sp(&mut self, from: u8, by: i32) {
         let from = host_gpr(from).number() as u8;
-        if self.frame.key.stack32 {
+        if self.frame.key.stack32() {
             dynasm!(self.asm; .arch x64; lea r14d, [Rq(from) + by]);
         } else {
             dynasm!(self.asm; .arch x64

@@ -63,7 +63,7 @@ impl Lower<'_> {
             }
             self.resume_behind(site);
         }
-        let step = if self.frame.key.down { -(size as i32) } else { size as i32 };
+        let step = if self.frame.key.down() { -(size as i32) } else { size as i32 };
         for r in [(reads_source, gpr::SI), (!lods, gpr::DI)].iter().filter(|r| r.0).map(|r| r.1) {
             let pointer = host_gpr(r).number() as u8;
             if short {
@@ -91,7 +91,7 @@ impl Lower<'_> {
             (0..i.op_count()).all(|op| !matches!(i.op_kind(op), OpKind::MemorySegSI | OpKind::MemoryESDI));
         let Some(source) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
         let flat = key.is_flat(SegReg::Es) && (!moves || key.is_flat(source));
-        if key.down || !wide || !flat || !self.may_use_window(n) {
+        if key.down() || !wide || !flat || !self.may_use_window(n) {
             return false;
         }
         let site = self.new_site(n, SiteKind::Repeat);
