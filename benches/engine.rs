@@ -11,6 +11,7 @@ use idem86::compare::nano;
 use idem86::compare::runner::Runner;
 use idem86::compare::runner::engine::EngineRunner;
 use idem86::cpu::decode::decode;
+use idem86::cpu::processor::Processor;
 use idem86::machine::engine::{Engine, EngineKind, Options};
 use idem86::machine::flat::{FlatEnd, FlatMachine, LOAD_ADDRESS};
 use std::hint::black_box;
@@ -59,7 +60,7 @@ fn translating(c: &mut Criterion) {
     let code = straight_pieces().expect("it assembles");
     let kind = EngineKind::Translator(Options { threshold: 0, ..Options::default() });
     let machine = || {
-        let mut machine = FlatMachine::new(&code, 1 << 20, 0xF4).expect("it fits");
+        let mut machine = FlatMachine::new(&code, Processor::default(), 1 << 20, 0xF4).expect("it fits");
         machine.set_engine(Engine::new(kind).expect("it ran before"));
         machine
     };

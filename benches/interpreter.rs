@@ -3,13 +3,14 @@
 mod guests;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use idem86::cpu::processor::Processor;
 use idem86::machine::flat::{FlatEnd, FlatMachine};
 
 /// Rounds of a guest's loop per measured run.
 const ROUNDS: u32 = 5;
 
 fn machine(image: &[u8]) -> FlatMachine {
-    FlatMachine::new(image, 16 << 20, 0xF4).expect("the image fits")
+    FlatMachine::new(image, Processor::default(), 16 << 20, 0xF4).expect("the image fits")
 }
 
 fn interpreter(c: &mut Criterion) {

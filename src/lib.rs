@@ -55,6 +55,7 @@ pub use idem86_devices as devices;
 pub use idem86_firmware as firmware;
 pub use idem86_machine as machine;
 
+pub use idem86_cpu::processor::{Feature, Model, Processor};
 pub use idem86_devices::time::{GuestDuration, GuestTime};
 pub use idem86_machine::attached::{Attachment, Device};
 pub use idem86_machine::builder::{BuildError, Builder};

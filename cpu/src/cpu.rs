@@ -6,6 +6,7 @@ use crate::decode::insn::Insn;
 use crate::dirty::WriteLog;
 use crate::icache::BlockCache;
 use crate::mmu::tlb::{Tlb, View};
+use crate::processor::Processor;
 use crate::report::Reports;
 use crate::state::control::{cr0, dr6, dr7};
 use crate::state::eflags::{Eflags, bit};
@@ -33,6 +34,8 @@ pub(crate) enum Leave {
 /// [`Cpu::state_changed`] afterwards, so that what is derived from them follows.
 #[derive(Debug)]
 pub struct Cpu {
+    /// Which processor it is; fixed, so that decoded code may depend on it.
+    pub(crate) processor: Processor,
     /// General-purpose registers.
     pub gpr: Gpr,
     /// EIP: at an instruction boundary the offset of the next instruction. While a block runs, the offset behind
@@ -136,9 +139,15 @@ impl Default for Cpu {
 }
 
 impl Cpu {
-    /// A processor after power-on.
+    /// A processor with every feature, after power-on.
     pub fn new() -> Self {
+        Cpu::with(Processor::default())
+    }
+
+    /// A processor of this kind, after power-on.
+    pub fn with(processor: Processor) -> Self {
         let mut cpu = Cpu {
+            processor,
             gpr: Gpr::default(),
             rip: 0,
             eflags: Eflags::default(),
@@ -157,7 +166,7 @@ impl Cpu {
             dr: [0; 4],
             dr6: 0,
             dr7: 0,
-            msr: Msrs::default(),
+            msr: Msrs::reset(processor),
             x87: X87::default(),
             simd: Simd::default(),
             halted: false,
@@ -195,7 +204,7 @@ impl Cpu {
     /// RESET. SDM Vol. 3A, "Processor State After Reset". The count of retired work and the A20 pin stay.
     pub fn reset(&mut self) {
         self.gpr = Gpr::default();
-        self.gpr.set::<u32>(gpr::DX, crate::cpuid::SIGNATURE);
+        self.gpr.set::<u32>(gpr::DX, self.processor.model().signature());
         self.rip = 0xFFF0;
         self.eflags = Eflags::default();
         self.seg = SegReg::ALL.map(|_| Segment::real(0, 0xFFFF, Segment::RESET_DATA));
@@ -217,7 +226,7 @@ impl Cpu {
         self.dr = [0; 4];
         self.dr6 = dr6::FIXED;
         self.dr7 = dr7::FIXED;
-        self.msr = Msrs::default();
+        self.msr = Msrs::reset(self.processor);
         self.x87 = X87::default();
         self.simd = Simd::default();
         self.halted = false;
@@ -228,6 +237,11 @@ impl Cpu {
         self.nmi_pending = false;
         self.pending_debug = 0;
         self.state_changed();
+    }
+
+    /// Which processor it is.
+    pub fn processor(&self) -> Processor {
+        self.processor
     }
 
     /// Recomputes everything that is derived from the architectural registers, and forgets translations.
@@ -270,9 +284,9 @@ impl Cpu {
         if self.seg[SegReg::Cs as usize].access.big() { 32 } else { 16 }
     }
 
-    /// Replaces EFLAGS by `bits`, whatever they are; the rules of who may change what are the caller's.
+    /// Replaces EFLAGS by those of `bits` that exist; the rules of who may change what are the caller's.
     pub fn set_eflags(&mut self, bits: u32) {
-        self.eflags.set_bits(bits);
+        self.eflags.set_bits(bits & self.processor.features().eflags());
         self.refresh_view();
         self.attend();
     }

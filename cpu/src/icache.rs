@@ -8,6 +8,7 @@
 use crate::codemap;
 use crate::decode::insn::Insn;
 use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
+use crate::processor::Processor;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -214,6 +215,7 @@ impl NewBlock<'_> {
         ram: u64,
         bytes: &[u8],
         code_size: u32,
+        processor: Processor,
     ) -> Result<(Insn, attrs::Flow), Undecodable> {
         let slot = &mut self.cache.decoded[ram as usize % DECODED];
         if let Some(kept) = slot
@@ -222,7 +224,7 @@ impl NewBlock<'_> {
         {
             return Ok((kept.insn, kept.flow));
         }
-        let (insn, flow) = decode_insn(bytes, code_size)?;
+        let (insn, flow) = decode_insn(bytes, code_size, processor)?;
         let mut kept = Decoded { bytes: [0; MAX_LENGTH], code_size, insn, flow };
         kept.bytes[..bytes.len()].copy_from_slice(bytes);
         *slot = Some(kept);

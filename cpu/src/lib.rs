@@ -34,6 +34,7 @@ pub mod exec;
 pub mod flat;
 pub mod icache;
 pub mod mmu;
+pub mod processor;
 pub mod report;
 pub mod run;
 pub mod softfloat;

@@ -327,7 +327,9 @@ impl Cpu {
             let mut bytes = [0; MAX_LENGTH];
             let available = on_page.min(MAX_LENGTH);
             biu.ram_read_bytes(at, &mut bytes[..available]);
-            let Ok((mut insn, flow)) = block.decode(at, &bytes[..available], size) else { break };
+            let Ok((mut insn, flow)) = block.decode(at, &bytes[..available], size, self.processor) else {
+                break;
+            };
             offset += insn.length as usize;
             insn.offset = offset as u16;
             block.push(insn);
@@ -371,7 +373,7 @@ impl Cpu {
         let on_page = 0x1000 - (linear & 0xFFF) as usize;
         for most in [on_page.min(within_limit), within_limit] {
             let (bytes, available) = self.fetch(biu, linear, most)?;
-            match decode_insn(&bytes[..available], self.code_size()) {
+            match decode_insn(&bytes[..available], self.code_size(), self.processor) {
                 Ok((insn, _)) => return Ok((insn, bytes, insn.length as usize > on_page)),
                 Err(Undecodable::Fault(fault)) => return Err(fault),
                 Err(Undecodable::Incomplete) => {}

@@ -9,6 +9,7 @@ use crate::image::detect::ImageKind;
 use crate::image::source::{Blob, Disk};
 use crate::machine::Machine;
 use crate::output::{Closure, Port};
+use idem86_cpu::processor::Processor;
 use idem86_devices::rtc::CivilDateTime;
 use idem86_devices::uart::Pace;
 use idem86_firmware::loader::{LoadError, Loaded, linux, multiboot};
@@ -73,11 +74,12 @@ enum Drive {
 
 /// Builds a [`Machine`]; see [`Machine::builder`].
 ///
-/// Nothing is opened or checked before [`Builder::build`]. Unless said otherwise: 64 MiB of RAM, our own BIOS, empty
+/// Nothing is opened or checked before [`Builder::build`]. Unless said otherwise: a processor with every feature, 64 MiB of RAM, our own BIOS, empty
 /// drives, the virtual clock, the fastest engine of this host, and a real-time clock that shows the first second of the
 /// year 2000.
 pub struct Builder {
     memory: u64,
+    cpu: Processor,
     firmware: Option<Blob>,
     vga_bios: Option<Blob>,
     floppies: [Option<Disk>; 2],
@@ -118,6 +120,7 @@ impl Machine {
     pub fn builder() -> Builder {
         Builder {
             memory: DEFAULT_MEMORY,
+            cpu: Processor::default(),
             firmware: None,
             vga_bios: None,
             floppies: [const { None }; 2],
@@ -143,6 +146,23 @@ impl Builder {
     /// RAM in bytes: a multiple of 4096 from 1 MiB to 3 GiB.
     pub fn memory(self, bytes: u64) -> Self {
         Builder { memory: bytes, ..self }
+    }
+
+    /// The processor: a model, perhaps with features less or more. What it does not have is undefined, reserved or absent
+    /// for the guest, as CPUID says, on every engine. It stays the same for the life of the machine and of what is saved
+    /// of it. Unless said otherwise it has every feature.
+    ///
+    /// ```
+    /// use idem86_cpu::processor::{Feature, Model, Processor};
+    /// use idem86_machine::machine::Machine;
+    ///
+    /// let machine = Machine::builder().cpu(Processor::from(Model::Pentium2).without(Feature::Sep)).build()?;
+    /// assert!(machine.cpu.processor().has(Feature::Mmx) && !machine.cpu.processor().has(Feature::Sse));
+    /// assert_eq!(machine.cpu.processor(), "pentium2,-sep".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cpu(self, processor: impl Into<Processor>) -> Self {
+        Builder { cpu: processor.into(), ..self }
     }
 
     /// A BIOS image instead of our own: 64 KiB to 16 MiB, ending at the reset vector.
@@ -370,6 +390,7 @@ impl Builder {
         };
         config.boot = self.boot.unwrap_or(config.boot);
         config.start = self.start.unwrap_or(config.start);
+        config.cpu = self.cpu;
         config.clock = self.clock;
         config.serial_pace = self.pace;
         config.reboot = self.reboot;

@@ -4,6 +4,7 @@ use crate::clock::ClockKind;
 use crate::cmos::BootDevice;
 use crate::engine::EngineKind;
 use crate::memmap::{BIOS_MAX, RAM_MAX};
+use idem86_cpu::processor::Processor;
 use idem86_devices::backend::Medium;
 use idem86_devices::rtc::CivilDateTime;
 use idem86_devices::uart::Pace;
@@ -32,6 +33,8 @@ pub enum Firmware {
 pub struct Config {
     /// RAM in bytes: a multiple of 4096 from 1 MiB to 3 GiB.
     pub memory: u64,
+    /// The processor.
+    pub cpu: Processor,
     /// The BIOS.
     pub firmware: Firmware,
     /// The ROM of the display adapter, put at C0000h; without, our own.
@@ -62,6 +65,7 @@ impl Config {
     pub fn new(memory: u64, firmware: Firmware) -> Self {
         Config {
             memory,
+            cpu: Processor::default(),
             firmware,
             vga_bios: None,
             floppies: [const { None }; 2],

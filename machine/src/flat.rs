@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::flat::{FlatBus, load};
+use idem86_cpu::processor::Processor;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{SegReg, Segment};
@@ -62,7 +63,7 @@ pub struct FlatMachine {
 impl FlatMachine {
     /// Loads `image` at 0000:7C00 of `memory` bytes of RAM, with all segments 0, the stack below the image and
     /// interrupts off. A write to `exit_port` ends the run.
-    pub fn new(image: &[u8], memory: usize, exit_port: u16) -> Result<Self, FlatError> {
+    pub fn new(image: &[u8], processor: Processor, memory: usize, exit_port: u16) -> Result<Self, FlatError> {
         let memory = memory.next_multiple_of(4096);
         let room = memory.saturating_sub(LOAD_ADDRESS);
         if image.is_empty() {
@@ -73,7 +74,7 @@ impl FlatMachine {
         }
         let mut ram = Ram::new(memory)?;
         load(cells(&mut ram), LOAD_ADDRESS, image);
-        let mut cpu = Cpu::new();
+        let mut cpu = Cpu::with(processor);
         cpu.seg[SegReg::Cs as usize] = Segment::real(0, 0xFFFF, Segment::RESET_DATA);
         cpu.rip = LOAD_ADDRESS as u64;
         cpu.gpr.set(gpr::SP, LOAD_ADDRESS as u16);
@@ -126,7 +127,7 @@ mod tests {
     fn prints_and_exits() {
         // mov al,'A'; mov dx,3F8h; out dx,al; mov al,5; out F4h,al
         let image = [0xB0, b'A', 0xBA, 0xF8, 0x03, 0xEE, 0xB0, 5, 0xE6, 0xF4];
-        let mut machine = FlatMachine::new(&image, 1 << 20, 0xF4).unwrap();
+        let mut machine = FlatMachine::new(&image, Processor::default(), 1 << 20, 0xF4).unwrap();
         let mut out = Vec::new();
         assert_eq!(machine.run(None, &mut out).unwrap(), FlatEnd::Exit(5));
         assert_eq!(out, b"A");
@@ -134,14 +135,17 @@ mod tests {
 
     #[test]
     fn a_loop_ends_by_the_timeout() {
-        let mut machine = FlatMachine::new(&[0xEB, 0xFE], 1 << 20, 0xF4).unwrap();
+        let mut machine = FlatMachine::new(&[0xEB, 0xFE], Processor::default(), 1 << 20, 0xF4).unwrap();
         let end = machine.run(Some(Duration::from_millis(1)), &mut io::sink()).unwrap();
         assert_eq!(end, FlatEnd::Timeout);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        assert!(matches!(FlatMachine::new(&[], 1 << 20, 0xF4), Err(FlatError::Empty)));
-        assert!(matches!(FlatMachine::new(&[0; 5000], 0x8000, 0xF4), Err(FlatError::TooLarge { .. })));
+        assert!(matches!(FlatMachine::new(&[], Processor::default(), 1 << 20, 0xF4), Err(FlatError::Empty)));
+        assert!(matches!(
+            FlatMachine::new(&[0; 5000], Processor::default(), 0x8000, 0xF4),
+            Err(FlatError::TooLarge { .. })
+        ));
     }
 }

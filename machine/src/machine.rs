@@ -136,7 +136,13 @@ impl Machine {
     /// Presses the reset button.
     pub fn reset(&mut self) {
         self.board.reset();
+        self.reset_processor();
+    }
+
+    /// RESET of the processor alone, and of where it has its APIC.
+    fn reset_processor(&mut self) {
         self.cpu.reset();
+        self.board.lapic.set_apic_base(self.cpu.msr.apic_base);
         self.counters.resets += 1;
     }
 
@@ -218,8 +224,7 @@ impl Machine {
                         self.reset();
                     } else {
                         // The keyboard controller, port 92h and a shutdown cycle reset the processor alone.
-                        self.cpu.reset();
-                        self.counters.resets += 1;
+                        self.reset_processor();
                     }
                     if limits.reset {
                         return Pass::Restarted { triple_fault: stop == Stop::Shutdown };

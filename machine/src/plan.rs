@@ -12,6 +12,7 @@ use crate::memmap::{MEGABYTE, MemoryMap, PAM_AREA};
 use crate::output::Outputs;
 use crate::run::Control;
 use idem86_cpu::cpu::Cpu;
+use idem86_cpu::processor::Processor;
 use idem86_devices::backend::Medium;
 use idem86_devices::floppy::{DriveType, Format};
 use idem86_devices::fw_cfg::Key;
@@ -48,6 +49,7 @@ pub(crate) enum IdeKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub memory: u64,
+    pub cpu: Processor,
     /// Bytes of the BIOS.
     pub bios: u64,
     pub vga_bios: Vec<u8>,
@@ -97,6 +99,7 @@ impl Machine {
         };
         let plan = Plan {
             memory: config.memory,
+            cpu: config.cpu,
             bios: bios.len() as u64,
             vga_bios: config.vga_bios.unwrap_or_else(|| idem86_firmware::video::rom().to_vec()),
             floppies,
@@ -155,10 +158,12 @@ impl Machine {
         }
         cmos::write(&mut board.rtc, &setup);
         plan.tell_firmware(&mut board);
+        let cpu = Cpu::with(plan.cpu);
+        board.lapic.set_apic_base(cpu.msr.apic_base);
         board.advance(GuestTime::ZERO);
         engine.attach(&slab);
         Ok(Machine {
-            cpu: Cpu::new(),
+            cpu,
             board,
             keyboard: KeyQueue::default(),
             inputs: InputQueue::default(),

@@ -2,6 +2,7 @@
 
 use super::engine::EngineArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use idem86::cpu::processor::Processor;
 use idem86::machine::cmos::BootDevice;
 use idem86::machine::image::ImageOptions;
 use idem86::machine::remote::Endpoint;
@@ -64,6 +65,7 @@ that the machine was saved with.";
     mut_arg("initrd", |a| a.hide(true)),
     mut_arg("append", |a| a.hide(true)),
     mut_arg("memory", |a| a.hide(true)),
+    mut_arg("cpu", |a| a.hide(true)),
     mut_arg("clock", |a| a.hide(true)),
     mut_arg("boot", |a| a.hide(true)),
     mut_arg("no_reboot", |a| a.hide(true)),
@@ -242,6 +244,11 @@ pub struct Run {
     /// Size of guest memory: a number of bytes, or with suffix K, M or G
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,
+
+    /// Processor: 486, pentium, pentium-mmx, pentium2, pentium3 or max; behind it ,-FEATURE or ,+FEATURE for features as
+    /// CPUID tells of them, like max,-sse3,-pae
+    #[arg(long, value_name = "MODEL[,-FEATURE...]", default_value = "max", help_heading = "Machine")]
+    pub cpu: Processor,
 
     /// What executes guest instructions.
     #[command(flatten)]

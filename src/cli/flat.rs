@@ -15,9 +15,13 @@ const DEFAULT_EXIT_PORT: u16 = 0xF4;
 pub fn run(image: &Path, args: &Run) -> Result<u8, Failure> {
     let name = image.display();
     let image = std::fs::read(image).map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
-    let mut machine =
-        FlatMachine::new(&image, args.memory as usize, args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT))
-            .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
+    let mut machine = FlatMachine::new(
+        &image,
+        args.cpu,
+        args.memory as usize,
+        args.debug_exit.unwrap_or(DEFAULT_EXIT_PORT),
+    )
+    .map_err(|e| Failure::Usage(format!("{name}: {e}")))?;
     let engine = Engine::new(args.engine.kind()?).map_err(|e| Failure::Usage(e.to_string()))?;
     machine.set_engine(engine);
     let timeout = args.timeout.map(Duration::from_secs_f64);

@@ -343,7 +343,7 @@ impl<'a> Session<'a> {
 
 /// The machine that the arguments describe.
 pub fn builder(args: &Run) -> Result<Builder, Failure> {
-    let mut builder = Machine::builder().memory(args.memory).engine(args.engine.kind()?);
+    let mut builder = Machine::builder().memory(args.memory).cpu(args.cpu).engine(args.engine.kind()?);
     if let Some(path) = args.bios.as_ref().filter(|path| *path != Path::new("builtin")) {
         builder = builder.firmware(path);
     }

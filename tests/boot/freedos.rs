@@ -1,6 +1,7 @@
 //! FreeDOS from diskettes: prompt, directory, and what is written.
 
 use crate::support::{BIOSES, Maker, Session, builtin, engines, guest, snapshot, writable};
+use idem86::Model;
 use idem86::machine::image::detect::ImageKind;
 
 /// The diskette with FreeDOS and small programs on it.
@@ -40,6 +41,21 @@ fn takes_commands(bioses: &[(&str, Maker)]) {
                 "wait-screen not found",
             ];
             session.steps(&steps, 30);
+        }
+    }
+}
+
+#[test]
+fn freedos_runs_on_processors_of_its_time() {
+    for engine in engines() {
+        for model in [Model::I486, Model::Pentium] {
+            let test = format!("FreeDOS, {}", model.name());
+            let Some(path) = guest(&test, DISKETTE) else { continue };
+            let mut config = builtin(16);
+            config.cpu = model.into();
+            config.floppies[0] = Some(snapshot(&path, ImageKind::Floppy));
+            let mut session = Session::new(&test, engine, config);
+            session.steps(&["wait-screen ^A:.>$", "type ver\\n", "wait-screen FreeCom"], 30);
         }
     }
 }

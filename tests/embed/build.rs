@@ -1,10 +1,11 @@
 //! Building machines: from whatever, on any thread, and what is refused.
 
-use crate::support::{engines, floppy, machine, print, stop};
-use iced_x86::code_asm::al;
+use crate::support::{engines, floppy, machine, open_serial, print, stop};
+use iced_x86::code_asm::*;
 use idem86::machine::config::ConfigError;
 use idem86::machine::image::source::Disk;
-use idem86::{BootDevice, BuildError, Ended, Machine, Until};
+use idem86::machine::snapshot::Bases;
+use idem86::{BootDevice, BuildError, Ended, Feature, Input, Machine, Processor, Register, Snapshot, Until};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
@@ -140,4 +141,66 @@ fn what_cannot_be_built_is_refused_with_a_reason() {
         BuildError::Config(ConfigError::BiosSize(100))
     ));
     assert!(matches!(refused(Machine::builder().image(vec![0; 4096])), BuildError::Image(_)));
+}
+
+#[test]
+fn a_processor_lacks_what_it_was_built_without() {
+    let print_al = |a: &mut CodeAssembler| {
+        a.push(ax).unwrap();
+        open_serial(a);
+        a.pop(ax).unwrap();
+        a.out(dx, al).unwrap();
+        stop(a);
+    };
+    // CMOVZ, whose result is printed; the handler of #UD, at 7D00h, prints U.
+    let image = || {
+        let mut image = floppy(|a| {
+            a.mov(word_ptr(6 * 4), 0x7D00).unwrap();
+            a.mov(word_ptr(6 * 4 + 2), 0).unwrap();
+            a.mov(ax, i32::from(b'N')).unwrap();
+            a.mov(cx, i32::from(b'M')).unwrap();
+            a.xor(dx, dx).unwrap();
+            a.cmove(ax, cx).unwrap();
+            print_al(a);
+        });
+        let mut handler = CodeAssembler::new(16).unwrap();
+        handler.mov(al, i32::from(b'U')).unwrap();
+        print_al(&mut handler);
+        let handler = handler.assemble(0x7D00).unwrap();
+        image[0x100..0x100 + handler.len()].copy_from_slice(&handler);
+        image
+    };
+    for engine in engines() {
+        for (processor, printed) in [("max", b"M"), ("max,-cmov", b"U"), ("pentium", b"U"), ("486", b"U")] {
+            let processor: Processor = processor.parse().unwrap();
+            let mut machine = machine(engine, image()).cpu(processor).build().unwrap();
+            assert_eq!(machine.cpu.processor(), processor);
+            let has_apic = processor.has(Feature::Apic);
+            assert_eq!(machine.board.lapic.base_address().is_some(), has_apic, "{processor}");
+            machine.input(Input::Reset).unwrap();
+            assert_eq!(machine.board.lapic.base_address().is_some(), has_apic, "{processor} after a reset");
+            assert_eq!(machine.run_until(Until::power_off()).unwrap(), Ended::Stuck);
+            assert_eq!(machine.serial_output(0), printed, "{processor}");
+        }
+    }
+}
+
+#[test]
+fn a_saved_machine_keeps_its_processor() {
+    let built = |processor: Processor| machine(engines()[0], prints("x")).cpu(processor).build().unwrap();
+    let processor: Processor = "pentium2,-sep,+nx".parse().unwrap();
+    let mut original = built(processor);
+    original.run_until(Until::millis(1)).unwrap();
+    let mut stream = Vec::new();
+    original.snapshot().unwrap().write_to(&mut stream).unwrap();
+    let loaded = Snapshot::read_from(stream.as_slice(), Bases::Nowhere).unwrap();
+    let restored = loaded.spawn().unwrap();
+    assert_eq!(restored.cpu.processor(), processor);
+    assert_eq!(restored.register(Register::Eip), original.register(Register::Eip));
+    assert_eq!(loaded.power_on(engines()[0]).unwrap().cpu.processor(), processor);
+    let mut other = built(Processor::default());
+    let before = other.state_hash();
+    let error = other.restore_state(&original.save_state()).unwrap_err();
+    assert_eq!(error.to_string(), "the saved processor is pentium2,-sep,+nx, this one max");
+    assert_eq!(other.state_hash(), before);
 }

@@ -50,10 +50,14 @@ pub fn discover(cpu: &Cpu, biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: us
         let bytes = &mut bytes[..available];
         biu.ram_read_bytes(ram + u64::from(offset), bytes);
         let (Ok(instruction), Ok((insn, _))) =
-            (decode(bytes, key.code_size()), decode_insn(bytes, key.code_size()))
+            (decode(bytes, key.code_size()), decode_insn(bytes, key.code_size(), cpu.processor()))
         else {
             break;
         };
+        // The host may have what the guest's processor lacks.
+        if !cpu.processor().executes(&instruction) {
+            break;
+        }
         let guest = GuestInsn { instruction, insn, offset };
         let last = u64::from(eip) + u64::from(guest.end()) - 1;
         if last > u64::from(key.cs_limit) {

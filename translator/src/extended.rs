@@ -11,12 +11,9 @@ use idem86_cpu::decode::insn::Insn;
 use idem86_cpu::softfloat::F80;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::segment::SegReg;
-use idem86_cpu::state::simd::MXCSR_MASK;
 use std::ops::BitOr;
 
-/// The exception masks of MXCSR, and the bits that it does not have.
-const MXCSR_CHECKED: u32 = 0x1F80 | !MXCSR_MASK;
-/// What they must be.
+/// The exception masks of MXCSR.
 const MXCSR_MASKS: u32 = 0x1F80;
 /// The exception masks of the x87 control word.
 const CONTROL_MASKS: u16 = 0x3F;
@@ -122,9 +119,12 @@ impl Context {
         self.settle(cpu, arena, stubs);
         let Uses { x87, simd } = allowed(cpu);
         if which.simd && self.extended.simd_live == 0 {
-            if !simd || cpu.simd.mxcsr & MXCSR_CHECKED != MXCSR_MASKS {
+            // With the bits that it does not have.
+            let checked = MXCSR_MASKS | !cpu.processor().features().mxcsr();
+            if !simd || cpu.simd.mxcsr & checked != MXCSR_MASKS {
                 return false;
             }
+            self.extended.mxcsr_masks = checked.into();
             self.extended.set_live(self.extended.x87_live != 0, true);
             self.extended.mxcsr = cpu.simd.mxcsr;
             self.extended.xmm.copy_from_slice(&cpu.simd.xmm[..8]);

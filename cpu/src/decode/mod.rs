@@ -7,6 +7,7 @@ mod tests;
 
 use crate::event::exception::Fault;
 use crate::exec::{dispatch, x87};
+use crate::processor::Processor;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 use insn::Insn;
 
@@ -69,10 +70,16 @@ fn without_redundant_prefix(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes.iter().enumerate().filter(|(n, _)| *n != twice).map(|(_, b)| *b).collect())
 }
 
-/// As [`decode`], with the handler chosen.
-pub fn decode_insn(bytes: &[u8], code_size: u32) -> Result<(Insn, attrs::Flow), Undecodable> {
+/// As [`decode`], with the handler chosen that `processor` has.
+pub fn decode_insn(
+    bytes: &[u8],
+    code_size: u32,
+    processor: Processor,
+) -> Result<(Insn, attrs::Flow), Undecodable> {
     let escape = x87::opcode(bytes);
     let (mut insn, flow) = match (decode(bytes, code_size), escape) {
+        (Ok(i), Some(_)) if !processor.executes(&i) => (Insn::new(&i, x87::undefined), attrs::Flow::End),
+        (Ok(i), None) if !processor.executes(&i) => (Insn::new(&i, dispatch::undefined), attrs::Flow::End),
         (Ok(i), _) => (Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)),
         (Err(error), Some((opcode, length))) if is_no_escape(opcode, error) => {
             let mut i = Instruction::default();

@@ -54,7 +54,7 @@ impl Cpu {
 
     /// Writes CR4; #GP(0) for bits that do not exist, and for page-directory-pointer entries with reserved bits.
     pub fn set_cr4(&mut self, biu: &mut Biu, value: u32) -> Outcome {
-        if value & !cr4::WRITABLE != 0 {
+        if value & !self.processor.features().cr4() != 0 {
             return Err(Fault::GP0);
         }
         let changed = self.cr4 ^ value;

@@ -1,15 +1,15 @@
 //! FXSAVE and FXRSTOR: x87, MMX and SSE state in one image of 512 bytes.
 //!
-//! SDM Vol. 1, "FXSAVE Area"; Vol. 2A, "FXSAVE", "FXRSTOR". Without CR4.OSFXSR the image has no SSE state: its part
+//! SDM Vol. 1, "FXSAVE Area"; Vol. 2A, "FXSAVE", "FXRSTOR". Without SSE or CR4.OSFXSR the image has no SSE state: its part
 //! of memory is left alone, and so are the registers.
 
 use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
+use crate::processor::Feature;
 use crate::softfloat::F80;
 use crate::state::control::{cr0, cr4};
-use crate::state::simd::MXCSR_MASK;
 use iced_x86::{Instruction, Mnemonic};
 
 /// Bytes that are written: all but the last 224, of which the last 48 are the software's.
@@ -29,6 +29,11 @@ pub fn select(i: &Instruction) -> Option<Handler> {
         _ => return None,
     };
     Some(handler)
+}
+
+/// Whether the image has SSE state.
+fn has_sse_state(cpu: &Cpu) -> bool {
+    cpu.cr4 & cr4::OSFXSR != 0 && cpu.processor.has(Feature::Sse)
 }
 
 /// The checks of both, and the address. The image must lie on a 16-byte boundary.
@@ -57,14 +62,14 @@ fn fxsave(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     for i in 0..8 {
         put(&mut image, ST + 16 * i, &x87.st(i as u8).to_bytes());
     }
-    if cpu.cr4 & cr4::OSFXSR == 0 {
+    if !has_sse_state(cpu) {
         // MXCSR and its mask stand between the pointers and the registers.
         cpu.probe_write(biu, cpu.linear_write(insn.segment, ea, X87_BYTES)?, X87_BYTES)?;
         cpu.write_block(biu, insn.segment, ea, &image[..MXCSR])?;
         return cpu.write_block(biu, insn.segment, ea + ST as u64, &image[ST..X87_BYTES]);
     }
     put(&mut image, MXCSR, &cpu.simd.mxcsr.to_le_bytes());
-    put(&mut image, MXCSR + 4, &MXCSR_MASK.to_le_bytes());
+    put(&mut image, MXCSR + 4, &cpu.processor.features().mxcsr().to_le_bytes());
     for (i, xmm) in cpu.simd.xmm[..8].iter().enumerate() {
         put(&mut image, XMM + 16 * i, xmm);
     }
@@ -75,9 +80,9 @@ fn fxrstor(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     let ea = address(cpu, insn)?;
     let mut image = [0; SSE_BYTES];
     cpu.read_block(biu, insn.segment, ea, &mut image)?;
-    if cpu.cr4 & cr4::OSFXSR != 0 {
+    if has_sse_state(cpu) {
         let mxcsr = u32::from_le_bytes(get(&image, MXCSR));
-        if mxcsr & !MXCSR_MASK != 0 {
+        if mxcsr & !cpu.processor.features().mxcsr() != 0 {
             return Err(Fault::GP0);
         }
         cpu.simd.mxcsr = mxcsr;

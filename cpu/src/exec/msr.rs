@@ -6,6 +6,7 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
+use crate::processor::{Feature, Model};
 use crate::state::control::{cr0, cr4, efer};
 use crate::state::gpr;
 use crate::state::msr::valid;
@@ -13,6 +14,8 @@ use iced_x86::{Instruction, Mnemonic};
 
 /// The numbers of the registers that exist.
 mod number {
+    pub const P5_MC_ADDR: u32 = 0;
+    pub const P5_MC_TYPE: u32 = 1;
     pub const TIME_STAMP_COUNTER: u32 = 0x10;
     pub const PLATFORM_ID: u32 = 0x17;
     pub const APIC_BASE: u32 = 0x1B;
@@ -86,11 +89,31 @@ impl Cpu {
         biu.bus.time_stamp(now).wrapping_add(self.msr.tsc_offset)
     }
 
+    /// Whether a register of that number is there, as far as the processor's model and features decide that.
+    fn has_msr(&self, n: u32) -> bool {
+        let (has, family) = (|feature| self.processor.has(feature), self.processor.model().family());
+        match n {
+            number::P5_MC_ADDR | number::P5_MC_TYPE => family == 5 && has(Feature::Mce),
+            number::TIME_STAMP_COUNTER => has(Feature::Tsc),
+            number::PLATFORM_ID | number::BIOS_UPDT_TRIG | number::BIOS_SIGN_ID => family >= 6,
+            number::APIC_BASE => self.processor.has_apic_base(),
+            number::SYSENTER_CS..=number::SYSENTER_EIP => has(Feature::Sep),
+            number::MCG_CAP | number::MCG_STATUS => has(Feature::Mca),
+            number::MISC_ENABLE => self.processor.model() == Model::Max,
+            number::PAT => has(Feature::Pat),
+            number::EFER => has(Feature::Nx),
+            _ => has(Feature::Mtrr),
+        }
+    }
+
     /// Reads a model-specific register; #GP(0) if there is none of that number.
     pub fn read_msr(&mut self, biu: &mut Biu, n: u32) -> Outcome<u64> {
+        check(self.has_msr(n))?;
         let m = &self.msr;
         Ok(match n {
             number::TIME_STAMP_COUNTER => self.time_stamp(biu),
+            // No machine check happens. Pentium Family Developer's Manual Vol. 3, "Machine Check Exception".
+            number::P5_MC_ADDR | number::P5_MC_TYPE => 0,
             // Platform 0, and no microcode update was loaded.
             number::PLATFORM_ID | number::BIOS_SIGN_ID => 0,
             number::APIC_BASE => m.apic_base,
@@ -113,6 +136,7 @@ impl Cpu {
     /// Writes a model-specific register; #GP(0) if there is none of that number, if it is read-only, or if the
     /// value has reserved bits or memory types set.
     pub fn write_msr(&mut self, biu: &mut Biu, n: u32, value: u64) -> Outcome {
+        check(self.has_msr(n))?;
         match n {
             number::TIME_STAMP_COUNTER => {
                 // The P6 family clears the upper half.
@@ -155,7 +179,7 @@ impl Cpu {
                 self.msr.mtrr_def_type = value;
             }
             number::EFER => {
-                check(value & !efer::WRITABLE == 0)?;
+                check(value & !self.processor.features().efer() == 0)?;
                 let paged = self.cr0 & cr0::PG != 0 && self.cr4 & cr4::PAE != 0;
                 if (value ^ self.efer) & efer::NXE != 0 && paged {
                     self.flush_tlb();

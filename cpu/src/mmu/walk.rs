@@ -6,6 +6,7 @@ use super::Access;
 use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
+use crate::processor::Feature;
 use crate::state::control::{cr0, cr4, efer};
 
 /// Bits of a paging-structure entry.
@@ -17,6 +18,8 @@ mod pte {
     pub const D: u64 = 1 << 6;
     pub const PS: u64 = 1 << 7;
     pub const G: u64 = 1 << 8;
+    /// In an entry for a large page; in one for a 4-KiB page it is where PS is elsewhere.
+    pub const PAT_LARGE: u64 = 1 << 12;
     pub const XD: u64 = 1 << 63;
     /// PAE address bits, for a physical address width of 36.
     pub const PAE_FRAME: u64 = 0xF_FFFF_F000;
@@ -123,9 +126,7 @@ impl Cpu {
         }
         let large = directory & pte::PS != 0 && self.cr4 & cr4::PSE != 0;
         if large {
-            // Bits 20 to 13 are address bits 39 to 32 (PSE-36); beyond the 36 bits we have they are reserved,
-            // and so is bit 21.
-            if directory & 0x3E_0000 != 0 {
+            if directory & self.reserved_in_large_page() != 0 {
                 return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
             }
             let frame = directory & 0xFFC0_0000 | (directory >> 13 & 0xF) << 32 | linear & 0x3F_F000;
@@ -138,8 +139,25 @@ impl Cpu {
         if table & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
+        if table & self.reserved_in_page() != 0 {
+            return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
+        }
         let path = Path { rights: directory & table & all, executable: true };
         self.finish(biu, linear, access, user, path, table, table_at, 4, table & 0xFFFF_F000)
+    }
+
+    /// The reserved bits of an entry for a 4-MiB page: its bits 20 to 13 are address bits 39 to 32 (PSE-36), as far as
+    /// there are; bit 21 always is. SDM Vol. 3A, "32-Bit Paging".
+    fn reserved_in_large_page(&self) -> u64 {
+        let address = if self.processor.has(Feature::Pse36) { 0x3E_0000 } else { 0x3F_E000 };
+        let pat = if self.processor.has(Feature::Pat) { 0 } else { pte::PAT_LARGE };
+        address | pat
+    }
+
+    /// The reserved bits of an entry for a 4-KiB page of 32-bit paging: with CR4.PSE set, the one of a PAT that is not
+    /// there.
+    fn reserved_in_page(&self) -> u64 {
+        if self.processor.has(Feature::Pat) || self.cr4 & cr4::PSE == 0 { 0 } else { pte::PS }
     }
 
     fn walk_pae(&mut self, biu: &mut Biu, linear: u64, access: Access, user: bool) -> Outcome<Translation> {
@@ -158,7 +176,8 @@ impl Cpu {
         }
         let large = directory & pte::PS != 0;
         // Bits 20 to 13 of a 2-MiB page are reserved.
-        if directory & reserved != 0 || large && directory & 0x1F_E000 != 0 {
+        let pat = if self.processor.has(Feature::Pat) { 0 } else { pte::PAT_LARGE };
+        if directory & reserved != 0 || large && directory & (0x1F_E000 | pat) != 0 {
             return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
         }
         if large {
@@ -172,7 +191,8 @@ impl Cpu {
         if table & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
-        if table & reserved != 0 {
+        let pat = if self.processor.has(Feature::Pat) { 0 } else { pte::PS };
+        if table & (reserved | pat) != 0 {
             return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
         }
         let path = Path { rights: directory & table & all, executable: (directory | table) & pte::XD == 0 };

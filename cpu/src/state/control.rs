@@ -52,7 +52,7 @@ pub mod cr4 {
     pub const OSFXSR: u32 = 1 << 9;
     /// The system handles #XM.
     pub const OSXMMEXCPT: u32 = 1 << 10;
-    /// Bits that can be set; any other raises #GP.
+    /// Bits that a processor with every feature has.
     pub const WRITABLE: u32 = 0x7FF;
 }
 
@@ -60,7 +60,7 @@ pub mod cr4 {
 pub mod efer {
     /// Execute-disable bit of PAE page tables is heeded.
     pub const NXE: u64 = 1 << 11;
-    /// Bits that can be set; any other raises #GP.
+    /// Bits that a processor with every feature has.
     pub const WRITABLE: u64 = NXE;
 }
 

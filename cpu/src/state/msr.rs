@@ -1,5 +1,6 @@
 //! Model-specific registers that hold values; RDMSR and WRMSR are in [`crate::exec::system`].
 
+use crate::processor::{Feature, Processor};
 use serde::{Deserialize, Serialize};
 
 /// The values of the model-specific registers. SDM Vol. 4, "Architectural MSRs".
@@ -25,12 +26,13 @@ pub struct Msrs {
     pub mcg_status: u64,
 }
 
-impl Default for Msrs {
-    fn default() -> Self {
+impl Msrs {
+    /// As RESET leaves them in `processor`.
+    pub(crate) fn reset(processor: Processor) -> Self {
         Msrs {
             tsc_offset: 0,
             // Enabled, bootstrap processor, at its usual place.
-            apic_base: 0xFEE0_0900,
+            apic_base: if processor.has(Feature::Apic) { 0xFEE0_0900 } else { 0 },
             sysenter: [0; 3],
             pat: 0x0007_0406_0007_0406,
             mtrr_def_type: 0,
@@ -88,7 +90,7 @@ pub(crate) mod valid {
 
 impl Msrs {
     /// Whether WRMSR can have brought the registers to these values.
-    pub(crate) fn is_possible(&self) -> bool {
+    pub(crate) fn is_possible(&self, processor: Processor) -> bool {
         let Msrs {
             tsc_offset: _,
             apic_base,
@@ -100,8 +102,11 @@ impl Msrs {
             misc_enable,
             mcg_status,
         } = self;
-        valid::apic_base(*apic_base)
-            && sysenter.iter().all(|v| *v <= u32::MAX as u64)
+        let apic = match processor.has_apic_base() {
+            true => valid::apic_base(*apic_base),
+            false => *apic_base == Msrs::reset(processor).apic_base,
+        };
+        apic && sysenter.iter().all(|v| *v <= u32::MAX as u64)
             && valid::pat(*pat)
             && valid::mtrr_def_type(*mtrr_def_type)
             && mtrr_variable.iter().enumerate().all(|(n, v)| valid::mtrr_variable(n, *v))

@@ -3,7 +3,7 @@
 //! A saved state may come from anywhere: what a processor cannot have is refused, so that a restored one keeps every
 //! promise that the rest of the crate relies on.
 
-use super::control::{cr0, cr4, dr6, dr7, efer};
+use super::control::{cr0, dr6, dr7};
 use super::descriptor::Kind;
 use super::eflags::{Eflags, bit};
 use super::gpr::{self, Gpr};
@@ -14,6 +14,7 @@ use super::x87::X87;
 use crate::bus::{Pins, Work};
 use crate::cpu::Cpu;
 use crate::mmu::walk;
+use crate::processor::Processor;
 use serde::{Deserialize, Serialize};
 
 /// A segment register, without what is derived from it.
@@ -48,6 +49,8 @@ impl SegmentState {
 /// Everything that a processor is at an instruction boundary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuState {
+    /// Which processor it is.
+    pub processor: Processor,
     /// General registers, RAX to R15; without 64-bit mode the upper halves and R8 to R15 are zero.
     pub gpr: [u64; 16],
     /// EIP.
@@ -114,10 +117,21 @@ pub struct CpuState {
     pub retired: Work,
 }
 
-/// A saved state that no processor can be in.
+/// A saved state that the processor cannot take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the saved processor state is impossible: {0}")]
-pub struct RestoreError(&'static str);
+pub enum RestoreError {
+    /// No processor can be in it.
+    #[error("the saved processor state is impossible: {0}")]
+    Impossible(&'static str),
+    /// It is of a processor with other features.
+    #[error("the saved processor is {saved}, this one {present}")]
+    OtherProcessor {
+        /// Which one was saved.
+        saved: Processor,
+        /// Which one there is.
+        present: Processor,
+    },
+}
 
 /// More work than any processor will retire; the count must not overflow.
 const WORK_MAX: Work = 1 << 62;
@@ -126,6 +140,7 @@ impl Cpu {
     /// The state at the instruction boundary where the processor stands.
     pub fn save(&self) -> CpuState {
         let Cpu {
+            processor,
             gpr,
             rip,
             eflags,
@@ -182,6 +197,7 @@ impl Cpu {
         // INTR and A20M# are levels and sampled when a run begins; an NMI was latched, a new memory map obeyed.
         let Pins { intr: _, nmi: _, a20: _, reset, remapped: _, pause } = *pins;
         CpuState {
+            processor: *processor,
             gpr: std::array::from_fn(|r| gpr.full(r as u8)),
             rip: *rip & 0xFFFF_FFFF,
             eflags: eflags.bits(),
@@ -227,8 +243,12 @@ impl Cpu {
 
     /// As [`Cpu::restore`], but decoded code is kept: whoever changes memory beside says so by [`Cpu::ram_written`].
     pub fn rewind(&mut self, state: &CpuState) -> Result<(), RestoreError> {
+        if state.processor != self.processor {
+            return Err(RestoreError::OtherProcessor { saved: state.processor, present: self.processor });
+        }
         state.validate()?;
         let CpuState {
+            processor: _,
             gpr,
             rip,
             eflags,
@@ -307,6 +327,7 @@ impl CpuState {
     /// Checks every promise that the processor makes about its registers.
     fn validate(&self) -> Result<(), RestoreError> {
         let narrow = |v: u64| v <= u32::MAX as u64;
+        let features = self.processor.features();
         let protected = self.cr0 & cr0::PE != 0;
         let paging = self.cr0 & cr0::PG != 0;
         let v86 = self.eflags & bit::VM != 0;
@@ -314,26 +335,26 @@ impl CpuState {
             (self.gpr[..8].iter().all(|v| narrow(*v)), "a general register exceeds 32 bits"),
             (self.gpr[8..].iter().all(|v| *v == 0), "R8 to R15 outside 64-bit mode"),
             (narrow(self.rip), "EIP exceeds 32 bits"),
-            (self.eflags & !bit::DEFINED == bit::ONE, "reserved bits of EFLAGS"),
+            (self.eflags & !features.eflags() == bit::ONE, "reserved bits of EFLAGS"),
             (protected || !v86, "virtual-8086 mode without protection"),
             (self.cr0 & !cr0::WRITABLE == cr0::ET, "reserved bits of CR0"),
             (protected || !paging, "paging without protection"),
             (self.cr0 & cr0::NW == 0 || self.cr0 & cr0::CD != 0, "CR0.NW without CR0.CD"),
             (narrow(self.cr2) && narrow(self.cr3), "CR2 or CR3 exceeds 32 bits"),
-            (self.cr4 & !cr4::WRITABLE == 0, "reserved bits of CR4"),
-            (self.efer & !efer::WRITABLE == 0, "reserved bits of IA32_EFER"),
+            (self.cr4 & !features.cr4() == 0, "reserved bits of CR4"),
+            (self.efer & !features.efer() == 0, "reserved bits of IA32_EFER"),
             (self.pdpte.iter().all(|e| walk::is_possible_pdpte(*e)), "a page-directory-pointer entry"),
             (self.dr.iter().all(|v| narrow(*v)), "a debug register exceeds 32 bits"),
             (self.dr6 & !dr6::WRITABLE == dr6::FIXED, "reserved bits of DR6"),
             (self.dr7 & !dr7::WRITABLE == dr7::FIXED, "reserved bits of DR7"),
             (self.pending_debug & !dr6::WRITABLE == 0, "a pending debug trap"),
-            (self.msr.is_possible(), "a model-specific register"),
+            (self.msr.is_possible(self.processor), "a model-specific register"),
             (self.x87.is_possible(), "an x87 register other than of data"),
-            (self.simd.mxcsr & !0xFFFF == 0, "reserved bits of MXCSR"),
+            (self.simd.mxcsr & !features.mxcsr() == 0, "reserved bits of MXCSR"),
             (self.retired <= WORK_MAX, "the count of retired work"),
         ];
         if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
-            return Err(RestoreError(what));
+            return Err(RestoreError::Impossible(what));
         }
         self.validate_segments(protected, v86)
     }
@@ -359,7 +380,7 @@ impl CpuState {
             (cpl_fits, "CPL"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, what)) => Err(RestoreError(what)),
+            Some((_, what)) => Err(RestoreError::Impossible(what)),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::{self, MAX_LENGTH, Undecodable};
 use idem86_cpu::event::exception::Fault;
+use idem86_cpu::processor::Processor;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::control::{cr0, cr4, dr7, efer};
 use idem86_cpu::state::eflags::bit;
@@ -557,9 +558,11 @@ fn code(e: &mut Entropy, len: usize) -> Vec<u8> {
 pub fn check_decoder(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
     for code_size in [16, 32] {
-        let whole = decode::decode_insn(bytes, code_size).map(|(insn, flow)| (insn.length, insn.code, flow));
+        let whole = decode::decode_insn(bytes, code_size, Processor::default())
+            .map(|(insn, flow)| (insn.length, insn.code, flow));
         for n in 0..bytes.len() {
-            let part = decode::decode_insn(&bytes[..n], code_size).map(|(i, flow)| (i.length, i.code, flow));
+            let part = decode::decode_insn(&bytes[..n], code_size, Processor::default())
+                .map(|(i, flow)| (i.length, i.code, flow));
             match (part, whole) {
                 (Err(Undecodable::Incomplete), Ok((length, ..))) => {
                     assert!(n < length as usize, "{bytes:02x?} in {code_size}-bit code, {n} of them")

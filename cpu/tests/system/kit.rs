@@ -7,6 +7,7 @@ use iced_x86::code_asm::CodeAssembler;
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::flat::FlatBus;
+use idem86_cpu::processor::Processor;
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::descriptor::Descriptor;
@@ -144,14 +145,20 @@ pub fn has_error_code(vector: u8) -> bool {
 }
 
 impl Kit {
-    fn empty() -> Kit {
-        Kit { cpu: Cpu::new(), ram: Memory::new(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() }
+    fn empty(processor: Processor) -> Kit {
+        let cpu = Cpu::with(processor);
+        Kit { cpu, ram: Memory::new(RAM), bus: FlatBus::new(RAM), engine: Engine::under_test() }
     }
 
     /// Real mode, CS:IP at `place::CODE`, data segments 0, stack below `place::STACKS[0]`. Every vector leads to its
     /// handler.
     pub fn real() -> Kit {
-        let mut k = Kit::empty();
+        Kit::real_on(Processor::default())
+    }
+
+    /// The same with a processor of this kind.
+    fn real_on(processor: Processor) -> Kit {
+        let mut k = Kit::empty(processor);
         for n in 0..=255 {
             k.put32(n * 4, place::HANDLERS + n * 16);
             k.put8(place::HANDLERS + n * 16, 0xF4);
@@ -168,7 +175,12 @@ impl Kit {
 
     /// Protected mode at privilege level `cpl` (0, 1 or 3), flat 32-bit segments.
     pub fn protected(cpl: u8) -> Kit {
-        let mut k = Kit::real();
+        Kit::protected_on(Processor::default(), cpl)
+    }
+
+    /// The same with a processor of this kind.
+    pub fn protected_on(processor: Processor, cpl: u8) -> Kit {
+        let mut k = Kit::real_on(processor);
         k.put_tables();
         k.cpu.gdtr = TableRegister { base: place::GDT as u64, limit: sel::OUTSIDE - 1 };
         k.cpu.idtr = TableRegister { base: place::IDT as u64, limit: 0x7FF };

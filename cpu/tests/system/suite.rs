@@ -4,6 +4,7 @@ mod control;
 mod debug;
 mod delivery;
 mod far;
+mod features;
 mod flags;
 mod hostile;
 mod io;

@@ -8,7 +8,6 @@ use idem86_cpu::state::control::{cr0, cr4, dr6, dr7};
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::save::CpuState;
 use idem86_cpu::state::segment::SegReg;
-use idem86_cpu::state::simd::MXCSR_MASK;
 
 /// Where in the description a register belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +189,7 @@ registers! {
         "xmm5" 128 "vec128" xmm!(5);
         "xmm6" 128 "vec128" xmm!(6);
         "xmm7" 128 "vec128" xmm!(7);
-        "mxcsr" 32 "i386_mxcsr" (|s| s.simd.mxcsr.into(), |s, v| { s.simd.mxcsr = v as u32 & MXCSR_MASK; true });
+        "mxcsr" 32 "i386_mxcsr" (|s| s.simd.mxcsr.into(), |s, v| { s.simd.mxcsr = v as u32 & s.processor.features().mxcsr(); true });
     }
     System {
         "cr0" 32 "i386_cr0" (|s| s.cr0.into(), |s, v| set_cr0(s, v as u32));
@@ -281,7 +280,7 @@ fn set_cr3(s: &mut CpuState, value: u32) -> bool {
 fn set_cr4(s: &mut CpuState, value: u32) -> bool {
     let changes_mode = (value ^ s.cr4) & cr4::PAE != 0 && s.cr0 & cr0::PG != 0;
     if !changes_mode {
-        s.cr4 = value & cr4::WRITABLE;
+        s.cr4 = value & s.processor.features().cr4();
     }
     !changes_mode
 }

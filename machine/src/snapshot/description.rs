@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Description {
     /// RAM in bytes.
     memory: u64,
+    /// As `--cpu` takes it.
+    cpu: String,
     /// Bytes of the BIOS.
     bios: u64,
     clock: ClockName,
@@ -98,6 +100,7 @@ impl Description {
     pub fn of(plan: &Plan, debug_exit: Option<u16>) -> Self {
         let Plan {
             memory,
+            cpu,
             bios,
             vga_bios: _,
             floppies,
@@ -127,6 +130,7 @@ impl Description {
             .filter_map(|((place, _), kind)| Some(Drive { place: (*place).into(), kind: kind? }));
         Description {
             memory: *memory,
+            cpu: cpu.to_string(),
             bios: *bios,
             clock: match clock {
                 ClockKind::Host => ClockName::Host,
@@ -180,6 +184,7 @@ impl Description {
         }
         let mut plan = Plan {
             memory: self.memory,
+            cpu: self.cpu.parse().map_err(|_| FormatError::Damaged("an unknown processor"))?,
             bios: self.bios,
             vga_bios,
             floppies: [None; 2],

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `idem86VM` |
-//! | 4 | version of the format, 1 |
+//! | 4 | version of the format, 2 |
 //! | each part: 4 | its tag |
 //! | 8 | its length |
 //! | length | its content |
@@ -15,8 +15,8 @@ use std::io::{self, Read, Write};
 use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: [u8; 8] = *b"idem86VM";
-/// The version that is written, and the last that is understood.
-pub(super) const VERSION: u32 = 1;
+/// The version that is written, and the only one that is understood.
+pub(super) const VERSION: u32 = 2;
 
 /// What a part is.
 pub(super) type Tag = [u8; 4];
@@ -33,9 +33,9 @@ pub enum FormatError {
     /// They begin with something else.
     #[error("not a saved machine")]
     Foreign,
-    /// They were written by a later version of this program.
+    /// They were written by another version of this program.
     #[error("saved in version {0} of the format; this program knows version {VERSION}")]
-    Newer(u32),
+    Version(u32),
     /// They end amid a machine.
     #[error("it ends too early")]
     Truncated,
@@ -116,7 +116,7 @@ impl<R: Read> Reader<R> {
         match u32::from_le_bytes(version) {
             VERSION => Ok(Reader { from, parts: 0 }),
             0 => Err(FormatError::Damaged("version 0")),
-            newer => Err(FormatError::Newer(newer)),
+            other => Err(FormatError::Version(other)),
         }
     }
 
@@ -181,8 +181,8 @@ mod tests {
             }
         }
         let mut newer = good.clone();
-        newer[8] = 2;
-        assert!(matches!(read(&newer), Err(FormatError::Newer(2))));
+        newer[8] = 3;
+        assert!(matches!(read(&newer), Err(FormatError::Version(3))));
         assert!(matches!(read(b"#!/bin/sh"), Err(FormatError::Foreign)));
         assert!(matches!(read(&good[..good.len() - 1]), Err(FormatError::Truncated)));
         // A part that is missing as a whole.

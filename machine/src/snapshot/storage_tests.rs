@@ -251,7 +251,7 @@ fn whatever_a_stream_holds_nothing_panics() {
                 refused,
                 LoadError::Format(
                     FormatError::Foreign
-                        | FormatError::Newer(_)
+                        | FormatError::Version(_)
                         | FormatError::Truncated
                         | FormatError::Damaged(_)
                 )

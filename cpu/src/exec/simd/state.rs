@@ -6,7 +6,6 @@ use crate::bus::Biu;
 use crate::cpu::Cpu;
 use crate::decode::insn::{Handler, Insn};
 use crate::event::exception::{Fault, Outcome};
-use crate::state::simd::MXCSR_MASK;
 use iced_x86::{Instruction, Mnemonic};
 
 /// The handler of `i`, if it belongs to this family.
@@ -32,7 +31,7 @@ fn emms(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
 fn ldmxcsr(cpu: &mut Cpu, biu: &mut Biu, insn: &Insn) -> Outcome {
     cpu.sse_available()?;
     let mxcsr = cpu.read::<u32>(biu, insn.segment, insn.ea(&cpu.gpr))?;
-    if mxcsr & !MXCSR_MASK != 0 {
+    if mxcsr & !cpu.processor.features().mxcsr() != 0 {
         return Err(Fault::GP0);
     }
     cpu.simd.mxcsr = mxcsr;
