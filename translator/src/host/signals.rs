@@ -6,7 +6,9 @@
 
 use super::native::claim_native;
 use super::os::claim_translated;
+use idem86_cpu::state::eflags::bit as eflags;
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use std::arch::naked_asm;
 use std::sync::OnceLock;
 use std::{io, mem, ptr};
 
@@ -23,7 +25,7 @@ pub fn take_signals() -> io::Result<()> {
     let installed = PREVIOUS.get_or_init(|| {
         // SAFETY: an all-zero `sigaction` is a valid value: no flags, an empty mask and SIG_DFL.
         let (mut previous, mut ours): (Actions, libc::sigaction) = unsafe { mem::zeroed() };
-        ours.sa_sigaction = handler as *const () as usize;
+        ours.sa_sigaction = entry as *const () as usize;
         // On the alternate stack if the thread has one; not masked, so that a fault in the handler is seen.
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
         for (signal, old) in SIGNALS.into_iter().zip(&mut previous) {
@@ -47,6 +49,20 @@ pub fn unblock_signals() -> io::Result<()> {
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut())
     };
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// Where signals arrive. The kernel leaves AC as it was, and compilers do not align every access: a guest that asked for
+/// alignment checks must not have them done here.
+#[unsafe(naked)]
+extern "C" fn entry(signal: c_int, info: *mut siginfo_t, user: *mut c_void) {
+    naked_asm!(
+        "pushfq",
+        "and dword ptr [rsp], {others}",
+        "popfq",
+        "jmp {handler}",
+        others = const !eflags::AC as i32,
+        handler = sym handler,
+    );
 }
 
 /// Takes all of [`SIGNALS`]. No allocation, no lock, no panic.
