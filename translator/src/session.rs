@@ -220,24 +220,24 @@ impl<'a> Session<'a, '_> {
             return;
         }
         let user = usize::from(key.user());
-        let mut shown = false;
-        if let Some((linear, DirectPage { ram, read: true, write, global, code: _ })) = page {
+        let (mut shown, mut traced) = (false, false);
+        if let Some((linear, DirectPage { ram, read: true, write, global, code })) = page {
             let run = Run { page: linear >> 12, pages: 1, ram, writable: write, global };
             shown = self.views.show(user, run);
+            traced = code.is_some();
         }
         if self.views.charge(user, self.cpu.work()) {
             self.closed = true;
             return;
         }
-        self.charge(id, unit, site, shown);
+        self.charge(id, unit, site, shown, traced);
     }
 
-    /// The instruction of a site faulted, and `shown` says whether that showed a page: if it does so too often, its
-    /// unit is translated anew.
-    fn charge(&mut self, id: u32, unit: &Unit, site: Site, shown: bool) {
+    /// The instruction of a site faulted; see [`Views::faulted`]. If it does so too often, its unit is translated anew.
+    fn charge(&mut self, id: u32, unit: &Unit, site: Site, shown: bool, traced: bool) {
         let insn = unit.insns[usize::from(site.insn)];
         let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
-        if self.views.faulted(at, self.cpu.work(), shown) {
+        if self.views.faulted(at, self.cpu.work(), shown, traced) {
             self.outdated = Some(id);
         }
     }
@@ -287,7 +287,9 @@ impl Callouts for Session<'_, '_> {
         }
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
-            _ if fault && context.fault.vector == u64::from(vector::DE) => self.charge(id, unit, site, false),
+            _ if fault && context.fault.vector == u64::from(vector::DE) => {
+                self.charge(id, unit, site, false, false)
+            }
             // What faulted otherwise has done so to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}
             SiteKind::Plain

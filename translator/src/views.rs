@@ -94,9 +94,13 @@ impl Views {
         lost
     }
 
-    /// Shows a page in the window of a view. Gives whether it is open, and the host did as it must.
+    /// Shows a page in the window of a view. Gives whether that is new: the window is open, did not show it yet, and the
+    /// host did as it must.
     pub fn show(&mut self, user: usize, run: Run) -> bool {
         let Some(window) = self.windows[user].as_mut().filter(|w| w.open) else { return false };
+        if window.shows(run) {
+            return false;
+        }
         // What cannot grow any longer begins anew if it is to stay.
         window.show(run) || self.stays_open && window.empty(true) && window.show(run)
     }
@@ -121,9 +125,10 @@ impl Views {
     }
 
     /// The instruction at offset `ram` faulted at `now`, and `shown` says whether that showed a page. Gives whether it
-    /// shall not fault any longer: it goes without a window, and a division is left to the interpreter.
-    pub fn faulted(&mut self, ram: u64, now: Work, shown: bool) -> bool {
-        if !self.adapts {
+    /// shall not fault any longer: it goes without a window, and a division is left to the interpreter. `traced` says
+    /// that it wrote where code is: that is nobody's concern but ours, and no reason to fault for ever.
+    pub fn faulted(&mut self, ram: u64, now: Work, shown: bool, traced: bool) -> bool {
+        if !self.adapts && !traced {
             return false;
         }
         if self.faults.len() >= FAULTS_KEPT {

@@ -19,7 +19,7 @@ const SIZE: usize = BELOW + (1 << 32) + (1 << 31) + 0x1_0000;
 const PIECES_MAX: usize = 20_000;
 
 /// A page in a window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
     ram: u64,
     writable: bool,
@@ -62,6 +62,12 @@ impl WindowView {
     /// The host's address of the guest's linear address 0.
     pub fn base(&self) -> u64 {
         self.window.address() + BELOW as u64
+    }
+
+    /// Whether the first page of `run` is shown as it says.
+    pub fn shows(&self, run: Run) -> bool {
+        let Run { page, ram, writable, global, .. } = run;
+        self.shown.get(&page) == Some(&Shown { ram, writable, global })
     }
 
     /// Shows a run of pages. `false` if the host refuses; then some of it may be shown.

@@ -29,7 +29,8 @@ impl Cpu {
         if changed & cr0::PE != 0 {
             self.derive_segment_bounds();
         }
-        if changed & (cr0::PG | cr0::PE | cr0::WP) != 0 {
+        // Without paging, before and after, linear addresses are physical ones, whatever the mode.
+        if changed & cr0::PG != 0 || new & cr0::PG != 0 && changed & cr0::WP != 0 {
             self.flush_tlb();
         }
         if changed & cr0::NE != 0 {

@@ -1,8 +1,9 @@
 //! Near branches: linked where the target is on the same page, by the EIP table else.
 
 use super::stack::Pushed;
-use super::{Link, Lower, SideExit, UNIT_SHIFT};
+use super::{Link, Lower, SideExit, SiteKind, UNIT_SHIFT};
 use crate::emit::abi::{EIP_TABLE, SPILL, host_gpr};
+use crate::host::context::Context;
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use idem86_cpu::state::gpr;
@@ -31,7 +32,6 @@ impl Lower<'_> {
             return None;
         }
         let wide = operand_size(i)? == 4;
-        let unlimited = self.frame.key.cs_limit >= if wide { u32::MAX } else { 0xFFFF };
         match (i.mnemonic(), target) {
             (Jmp, Some(target)) => {
                 self.leave_to(target);
@@ -44,11 +44,12 @@ impl Lower<'_> {
                 Some(false)
             }
             (Loop | Jcxz | Jecxz, Some(target)) => self.counted(n, i, target),
-            (Jmp | Call, None) if unlimited => self.indirect(n, i, wide, eip),
-            (Ret, None) if unlimited => {
+            (Jmp | Call, None) => self.indirect(n, i, wide, eip),
+            (Ret, None) => {
                 let size = if wide { 4 } else { 2 };
                 let site = self.memory_site(n);
                 self.read_top(gpr::SP, size, site);
+                self.check_limit(n, wide);
                 let release = if i.op_count() == 1 { i.immediate16() } else { 0 };
                 self.step_sp(gpr::SP, size as i32 + i32::from(release));
                 dynasm!(self.asm; .arch x64; mov r8d, r9d);
@@ -146,12 +147,46 @@ impl Lower<'_> {
             None if self.spill_operand(n, i, size) => {}
             None => return None,
         }
+        if self.is_limited(wide) {
+            dynasm!(self.asm; .arch x64; mov r9, [r12 + SPILL]);
+            self.check_limit(n, wide);
+        }
         if i.mnemonic() == Mnemonic::Call {
             self.push_value(n, Pushed::Immediate(eip as i32), size);
         }
         dynasm!(self.asm; .arch x64; mov r8, [r12 + SPILL]);
         self.dispatch();
         Some(false)
+    }
+
+    /// Whether an EIP of that width may be beyond the limit of CS.
+    fn is_limited(&self, wide: bool) -> bool {
+        self.frame.key.cs_limit < if wide { u32::MAX } else { 0xFFFF }
+    }
+
+    /// Leaves instruction `n`, which has changed nothing yet, to the interpreter if EIP r9d is beyond the limit of CS.
+    fn check_limit(&mut self, n: usize, wide: bool) {
+        if !self.is_limited(wide) {
+            return;
+        }
+        let site = self.new_site(n, SiteKind::Plain);
+        let bound = Context::limit(Some(self.frame.key.cs_limit)) as i64;
+        self.extend_hops();
+        // limit - EIP, by way of the complement; see Context::limit.
+        dynasm!(self.asm; .arch x64
+            ; mov r10, rcx
+            ; mov r8, r9
+            ; not r9
+            ; mov rcx, QWORD bound
+            ; lea rcx, [rcx + r9 + 1]
+            ; shrx rcx, rcx, r12
+        );
+        self.slow_if_zero(site);
+        dynasm!(self.asm; .arch x64
+            ; mov rcx, r10
+            ; mov r9, r8
+        );
+        self.extend_hops();
     }
 
     /// Goes to the code of `target`.

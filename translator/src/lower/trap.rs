@@ -8,7 +8,7 @@
 use super::{Lower, SiteKind};
 use crate::options::Sensitive;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
-use idem86_cpu::decode::attrs::{Sensitivity, sensitivity};
+use idem86_cpu::decode::attrs::{Class, Sensitivity, class, sensitivity};
 
 /// INT3, which every process may execute: the host's #BP.
 const BREAKPOINT: &[u8] = &[0xCC];
@@ -16,7 +16,7 @@ const BREAKPOINT: &[u8] = &[0xCC];
 impl Lower<'_> {
     /// Lowers instruction `n` if it is sensitive and none such is to be translated.
     pub(super) fn monitored(&mut self, n: usize, i: &Instruction) -> bool {
-        if sensitivity(i) == Sensitivity::Innocuous {
+        if !self.is_sensitive(i) {
             return false;
         }
         match self.frame.sensitive {
@@ -25,6 +25,22 @@ impl Lower<'_> {
             Sensitive::InCache | Sensitive::Adaptive => return false,
         }
         true
+    }
+
+    /// Whether `i` reads or writes what a monitor owns. In real mode a monitor lets the guest run in virtual-8086 mode,
+    /// where segment registers and far transfers are as in real mode, and nobody else's: SDM Vol. 3A, "8086 Emulation",
+    /// "Sensitive Instructions".
+    fn is_sensitive(&self, i: &Instruction) -> bool {
+        let key = self.frame.key;
+        let own = (key.real() || key.v8086())
+            && match class(i) {
+                Some(Class::SegmentRegister) => true,
+                Some(Class::FarTransfer) => {
+                    matches!(i.mnemonic(), Mnemonic::Jmp | Mnemonic::Call | Mnemonic::Retf)
+                }
+                _ => false,
+            };
+        sensitivity(i) == Sensitivity::Sensitive && !own
     }
 
     /// The host traps where instruction `n` was, and the interpreter executes it.

@@ -15,6 +15,7 @@ mod integer;
 mod kit;
 mod memory;
 mod programs;
+mod real;
 mod safety;
 #[path = "../../../cpu/tests/simd/suite.rs"]
 mod simd;
