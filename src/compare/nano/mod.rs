@@ -56,9 +56,8 @@ pub struct Nano {
     pub minus: Option<&'static str>,
     /// It can run as a program of the host, and means the same there.
     pub native: bool,
-    /// Others than us take their time from a clock that does not stand still, so that its cost there would be another
-    /// thing.
-    pub peers: bool,
+    /// It waits in HLT, for which a clock is needed that does not wait too.
+    pub halts: bool,
     /// What #PF leads to.
     pub page_fault: PageFault,
     /// Done once, at privilege level 0. May leave constants in ECX, EDX, EBX, ESI and EDI.
@@ -77,7 +76,7 @@ impl Nano {
             copies: 4,
             minus: None,
             native: false,
-            peers: true,
+            halts: false,
             page_fault: PageFault::Skip,
             setup: nothing,
             body,
@@ -104,8 +103,8 @@ impl Nano {
         Nano { minus: Some(name), ..self }
     }
 
-    const fn ours(self) -> Self {
-        Nano { peers: false, ..self }
+    const fn halts(self) -> Self {
+        Nano { halts: true, ..self }
     }
 
     const fn mapping(self) -> Self {
@@ -150,7 +149,7 @@ pub const NANOS: &[Nano] = &[
     Nano::new("timer", "timer interrupt: set counter 0, HLT, handler, end of interrupt", devices::timer)
         .setup(devices::enable_timer)
         .once()
-        .ours(),
+        .halts(),
     Nano::new("int-kernel", "INT 80h and IRET at privilege level 0", control::int_80),
     Nano::new("int-user", "INT 80h from privilege level 3 and IRET back", control::int_80).user().native(),
     Nano::new("sysenter", "SYSENTER from privilege level 3 and SYSEXIT back", control::sysenter).user(),
