@@ -17,9 +17,8 @@ use std::cell::Cell;
 
 /// An engine; see the module's description.
 pub trait Engine {
-    /// Runs code from CS:EIP on, for at most [`Cpu::budget_left`] units of work. Gives `false` if it did nothing: the
-    /// interpreter then runs one block.
-    fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool;
+    /// Runs code from CS:EIP on, for at most [`Cpu::budget_left`] units of work.
+    fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> Ran;
 
     /// Bytes of code on the lines `lines` (64 bytes each, one bit per line) of RAM page `page` were overwritten.
     fn drop_code(&mut self, page: usize, lines: u64);
@@ -30,6 +29,17 @@ pub trait Engine {
     /// Where code that the engine still keeps lies on RAM page `page`: offsets in RAM, with lengths that do not cross
     /// the page.
     fn code_on(&self, page: usize) -> Vec<(u64, u64)>;
+}
+
+/// What an engine did when it was asked to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Nothing: the interpreter is to run some code.
+    Nothing,
+    /// Some work.
+    Some,
+    /// Some work, of which the last was a unit's end where the run is to end: [`Stop::Unit`].
+    Unit,
 }
 
 /// How a page of linear memory can be accessed without asking anybody.

@@ -4,7 +4,7 @@ use crate::bus::{Biu, Bus, PageKind, Work};
 use crate::cpu::{Cpu, Leave};
 use crate::decode::insn::Insn;
 use crate::decode::{MAX_LENGTH, Undecodable, attrs, decode_insn};
-use crate::engine::Engine;
+use crate::engine::{Engine, Ran};
 use crate::event::exception::{Fault, Outcome, vector};
 use crate::icache::{BLOCK_MAX, BlockCache};
 use crate::mmu::Access;
@@ -28,6 +28,8 @@ pub enum Stop {
     Shutdown,
     /// An execution stop is at CS:EIP; see [`crate::stops`].
     Breakpoint,
+    /// The engine was told to stop behind each unit of its code; no event was looked at since.
+    Unit,
     /// The last instruction accessed watched memory; see [`crate::stops`].
     Watchpoint {
         /// The first byte of the access that is watched.
@@ -87,8 +89,9 @@ impl Cpu {
                 Go::Blocks => {
                     self.budget_end = end;
                     match engine.as_deref_mut().map(|engine| engine.run(self, &mut biu)) {
-                        Some(true) => {}
-                        Some(false) => self.run_cold(&mut biu, &mut blocks),
+                        Some(Ran::Some) => {}
+                        Some(Ran::Unit) => break self.stops.take_hit().unwrap_or(Stop::Unit),
+                        Some(Ran::Nothing) => self.run_cold(&mut biu, &mut blocks),
                         None => {
                             self.run_block(&mut biu, &mut blocks);
                         }

@@ -3,8 +3,8 @@
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
+pub use idem86_translator::{Chaining, Options, Sensitive, Unsupported, Watched, Windows};
 use idem86_translator::{Counters, Ram, Translator};
-pub use idem86_translator::{Options, Sensitive, Unsupported, Watched, Windows};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -122,6 +122,13 @@ impl Engine {
     pub fn attach(&mut self, ram: &Ram) {
         if let Engine::Translator(translator) = self {
             translator.attach(ram);
+        }
+    }
+
+    /// How one unit of translated code leads to the next from now on; what is translated is forgotten.
+    pub fn set_chaining(&mut self, chaining: Chaining) {
+        if let Engine::Translator(translator) = self {
+            translator.set_chaining(chaining);
         }
     }
 

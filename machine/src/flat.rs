@@ -105,7 +105,12 @@ impl FlatMachine {
             match stop {
                 Stop::Halted => return Ok(FlatEnd::Halted),
                 Stop::Shutdown => return Ok(FlatEnd::Shutdown),
-                Stop::Budget | Stop::Pause | Stop::Reset | Stop::Breakpoint | Stop::Watchpoint { .. } => {}
+                Stop::Budget
+                | Stop::Unit
+                | Stop::Pause
+                | Stop::Reset
+                | Stop::Breakpoint
+                | Stop::Watchpoint { .. } => {}
             }
             if timeout.is_some_and(|t| start.elapsed() >= t) {
                 return Ok(FlatEnd::Timeout);

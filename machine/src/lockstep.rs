@@ -1,12 +1,13 @@
 //! Two machines of the same configuration, one on the engine under test and one on the interpreter, that must not
-//! differ: in registers after every few instructions, in memory every now and then, in what they print.
+//! differ: in registers after every few instructions or behind each translation unit, in memory every now and then,
+//! in what they print.
 //!
-//! Runs under the virtual clock repeat exactly. So where the two differ, both are built again and run to shorter and
+//! A *slice* is what happens between two comparisons: the machine under test runs first, the other as far as it did. Runs under the virtual clock repeat exactly. So where the two differ, both are built again and run to shorter and
 //! shorter moments until the first one is found after which they differ.
 
 use crate::clock::{ClockKind, NANOS_PER_WORK};
-use crate::engine::{Engine, EngineKind};
-use crate::machine::{Machine, Outcome};
+use crate::engine::{Chaining, Engine, EngineKind};
+use crate::machine::{Limits, Machine, Outcome};
 use crate::script::{Script, ScriptError, ScriptState};
 use idem86_cpu::bus::Work;
 use idem86_cpu::decode::{MAX_LENGTH, decode};
@@ -15,24 +16,23 @@ use idem86_cpu::state::segment::SegReg;
 use idem86_devices::time::{GuestDuration, GuestTime};
 use std::fmt::{self, Debug, Write};
 
-/// How often to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grain {
-    /// Work between two comparisons of registers, at least 1.
-    pub registers: Work,
-    /// Comparisons of registers between two of memory, at least 1.
-    pub memory: u64,
+/// When registers are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grain {
+    /// After every 1999 units of work, while units of the engine under test lead to each other as they always do.
+    #[default]
+    Work,
+    /// From this guest time on behind each unit of the engine under test, which stops there, and wherever else it is
+    /// left; after 1999 units of work in any case.
+    Unit(GuestTime),
 }
 
-impl Default for Grain {
-    fn default() -> Self {
-        // No multiple of a unit's length, so that budgets end everywhere.
-        Grain { registers: 1999, memory: 2000 }
-    }
-}
-
-/// Comparisons of registers between two looks at the script: about 5 ms of guest time.
-const SCRIPT_EVERY: u64 = 600;
+/// Work of a slice, at most: no multiple of a unit's length, so that budgets end everywhere.
+const SLICE: Work = 1999;
+/// Work between two comparisons of memory.
+const MEMORY_EVERY: Work = 4_000_000;
+/// Guest time between two looks at the script.
+const SCRIPT_EVERY: GuestDuration = GuestDuration::from_millis(5);
 /// Instructions before a difference that are listed.
 const LISTED: Work = 48;
 
@@ -53,16 +53,32 @@ enum Slice {
 }
 
 impl Side {
-    /// Runs for `work`, the time of slice number `slice`; a halted processor lets time pass.
-    fn run(&mut self, slice: u64, work: Work) -> Slice {
-        let until = self.machine.now() + GuestDuration::from_nanos(work * NANOS_PER_WORK);
-        let outcome = self.machine.run_to(until);
-        if outcome != Outcome::Ran {
-            return Slice::Stopped(outcome);
+    /// Runs until guest time `until`, or until the processor comes back; a halted one lets time pass.
+    fn run(&mut self, until: GuestTime, once: bool) -> Slice {
+        match self.machine.run_on(&Limits { once, ..Limits::new(until, Work::MAX) }) {
+            Outcome::Ran => Slice::Ran,
+            outcome => Slice::Stopped(outcome),
         }
-        if !slice.is_multiple_of(SCRIPT_EVERY) {
-            return Slice::Ran;
+    }
+
+    /// Runs until guest time `until`, but for what a machine does when it has stopped there.
+    fn follow(&mut self, until: GuestTime) -> Slice {
+        while self.machine.now() < until {
+            let ran = self.run(until, true);
+            if ran != Slice::Ran {
+                return ran;
+            }
         }
+        Slice::Ran
+    }
+
+    /// The processor, without what says more about where runs end than about the guest.
+    fn state(&self) -> CpuState {
+        CpuState { pause_pending: false, ..self.machine.cpu.save() }
+    }
+
+    /// Takes what was printed, and lets the script go on.
+    fn look(&mut self) -> Slice {
         self.printed = self.machine.serial_output(0);
         if self.script.is_done() {
             return Slice::Ran;
@@ -134,25 +150,25 @@ where
 {
     /// Compares `engine` with the interpreter.
     pub fn new(engine: EngineKind, grain: Grain, build: F) -> Self {
-        let grain = Grain { registers: grain.registers.max(1), memory: grain.memory.max(1) };
         Lockstep { build, engine, grain }
     }
 
     /// Runs both machines until the script is done (if it has steps), they stop, or guest time `until`.
     pub fn run(&mut self, until: GuestTime) -> Result<Report, LockstepError<E>> {
         let mut pair = self.pair()?;
-        // After so many slices the machines were known to be equal, memory included.
-        let mut equal = 0;
+        // After so many slices, and at so much work, the machines were known to be equal, memory included.
+        let (mut equal, mut equal_at) = (0, 0);
         let mut slice = 0;
         loop {
             slice += 1;
-            let ended = pair.run(slice, self.grain.registers);
-            let look_at_memory = slice.is_multiple_of(self.grain.memory) || ended.0 != Slice::Ran;
+            let ended = pair.run(self.grain);
+            let work = pair.subject.machine.cpu.work();
+            let look_at_memory = work - equal_at >= MEMORY_EVERY || ended.0 != Slice::Ran;
             if ended.0 != ended.1 || pair.differs(look_at_memory) {
                 return Err(LockstepError::Differ(Box::new(self.locate(equal, slice)?)));
             }
             if look_at_memory {
-                equal = slice;
+                (equal, equal_at) = (slice, work);
             }
             let ended = match ended.0 {
                 Slice::Ran if pair.subject.machine.now() >= until => Ended::TimeUp,
@@ -161,9 +177,8 @@ where
                 Slice::ScriptDone => Ended::ScriptDone,
                 Slice::ScriptFailed(what) => Ended::ScriptFailed(what),
             };
-            let machine = &pair.subject.machine;
-            let counters = machine.engine.counters().map(|c| c.to_string()).unwrap_or_default();
-            return Ok(Report { ended, work: machine.cpu.work(), compared: slice, counters });
+            let counters = pair.subject.machine.engine.counters().map(|c| c.to_string()).unwrap_or_default();
+            return Ok(Report { ended, work, compared: slice, counters });
         }
     }
 
@@ -175,16 +190,16 @@ where
                 ClockKind::Host => Err(LockstepError::Clock),
             }
         };
-        Ok(Pair { subject: side(self.engine)?, reference: side(EngineKind::Interpreter)? })
+        let (subject, reference) = (side(self.engine)?, side(EngineKind::Interpreter)?);
+        Ok(Pair { subject, reference, look_at: GuestTime::ZERO + SCRIPT_EVERY, units: false })
     }
 
     /// Two new machines after `slices` whole slices and `rest` units of work of one more.
     fn replay(&mut self, slices: u64, rest: Work) -> Result<Pair, LockstepError<E>> {
         let mut pair = self.pair()?;
-        (1..=slices).for_each(|n| _ = pair.run(n, self.grain.registers));
+        (0..slices).for_each(|_| _ = pair.run(self.grain));
         if rest > 0 {
-            // Number 1: nobody looks at the script.
-            pair.run(1, rest);
+            pair.run_for(rest);
         }
         Ok(pair)
     }
@@ -198,7 +213,11 @@ where
                 false => equal = middle,
             }
         }
-        let (mut low, mut high) = (0, self.grain.registers);
+        let mut pair = self.replay(equal, 0)?;
+        let start = pair.subject.machine.now();
+        pair.run(self.grain);
+        let length = pair.subject.machine.now().since(start).as_nanos().div_ceil(NANOS_PER_WORK);
+        let (mut low, mut high) = (0, length);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             match self.replay(equal, middle)?.differs(true) {
@@ -218,7 +237,8 @@ where
         for _ in start..high {
             path.push(listed.machine.linear_eip());
             let _ = writeln!(text, "  {}", listed.machine.instruction());
-            listed.run(1, 1);
+            let until = listed.machine.now() + GuestDuration::from_nanos(NANOS_PER_WORK);
+            listed.run(until, false);
         }
         let mut pair = self.replay(equal, high)?;
         pair.describe(&mut text);
@@ -233,23 +253,52 @@ where
 struct Pair {
     subject: Side,
     reference: Side,
+    /// When to look at the script.
+    look_at: GuestTime,
+    /// The engine under test stops behind each unit.
+    units: bool,
 }
 
 impl Pair {
-    fn run(&mut self, slice: u64, work: Work) -> (Slice, Slice) {
-        (self.subject.run(slice, work), self.reference.run(slice, work))
+    /// Runs a slice.
+    fn run(&mut self, grain: Grain) -> (Slice, Slice) {
+        let now = self.subject.machine.now();
+        let units = matches!(grain, Grain::Unit(from) if from <= now);
+        if units && !self.units {
+            self.subject.machine.engine.set_chaining(Chaining::Stop);
+            self.units = true;
+        }
+        let until = now + GuestDuration::from_nanos(SLICE * NANOS_PER_WORK);
+        let subject = self.subject.run(until, units);
+        let now = self.subject.machine.now();
+        let reference = match subject {
+            Slice::Ran if units => self.reference.follow(now),
+            Slice::Ran => self.reference.run(now, false),
+            _ => self.reference.run(until, false),
+        };
+        if (&subject, &reference) != (&Slice::Ran, &Slice::Ran) || now < self.look_at {
+            return (subject, reference);
+        }
+        self.look_at = now + SCRIPT_EVERY;
+        (self.subject.look(), self.reference.look())
+    }
+
+    /// Runs for the time of `work`; nobody looks at the script.
+    fn run_for(&mut self, work: Work) {
+        let until = self.subject.machine.now() + GuestDuration::from_nanos(work * NANOS_PER_WORK);
+        self.subject.run(until, false);
+        self.reference.run(until, false);
     }
 
     fn differs(&self, memory: bool) -> bool {
         let (a, b) = (&self.subject, &self.reference);
-        a.machine.cpu.save() != b.machine.cpu.save()
-            || a.printed != b.printed
-            || memory && a.machine.slab[..] != b.machine.slab[..]
+        a.state() != b.state() || a.printed != b.printed || memory && a.machine.slab[..] != b.machine.slab[..]
     }
 
     fn describe(&self, out: &mut String) {
         let (a, b) = (&self.subject.machine, &self.reference.machine);
-        let (states, memory) = ((a.cpu.save(), b.cpu.save()), (&a.slab, &b.slab));
+        let states = (self.subject.state(), self.reference.state());
+        let memory = (&a.slab, &b.slab);
         let _ = writeln!(out, "{:12} {:>24} {:>24}", "", a.engine.name(), b.engine.name());
         for (name, one, other) in rows(&states.0, &states.1) {
             let mark = if one == other { ' ' } else { '*' };
@@ -300,9 +349,8 @@ fn rows(a: &CpuState, b: &CpuState) -> Vec<(String, String, String)> {
     other("MSRs", &a.msr, &b.msr);
     other("x87", &a.x87, &b.x87);
     other("SSE", &a.simd, &b.simd);
-    let events = |s: &CpuState| {
-        (s.halted, s.interrupt_shadow, s.nmi_pending, s.pause_pending, s.pending_debug, s.repeat_suspended)
-    };
+    let events =
+        |s: &CpuState| (s.halted, s.interrupt_shadow, s.nmi_pending, s.pending_debug, s.repeat_suspended);
     other("events", &events(a), &events(b));
     rows
 }

@@ -100,6 +100,8 @@ pub(crate) struct Limits {
     pub halt: bool,
     /// Until the processor was reset.
     pub reset: bool,
+    /// Until the processor was entered once.
+    pub once: bool,
 }
 
 /// Why a part of a run ended.
@@ -149,8 +151,13 @@ impl Machine {
     /// Runs until guest time `until`, or until something ends the run earlier. Under the host clock a halted
     /// processor lets the host sleep.
     pub fn run_to(&mut self, until: GuestTime) -> Outcome {
+        self.run_on(&Limits::new(until, Work::MAX))
+    }
+
+    /// Runs until one of the limits, or until the machine cannot go on.
+    pub(crate) fn run_on(&mut self, limits: &Limits) -> Outcome {
         loop {
-            match self.run_within(&Limits::new(until, Work::MAX)) {
+            match self.run_within(limits) {
                 Pass::Outcome(outcome) => return outcome,
                 // What hooks stop goes on: only conditions end at them.
                 Pass::Hook => {}
@@ -196,7 +203,7 @@ impl Machine {
             let deadline = self.board.deadline.min(limits.time);
             let budget = self.board.clock.budget(work, deadline).min(limits.work - work);
             match self.enter(budget) {
-                Stop::Budget | Stop::Pause => {
+                Stop::Budget | Stop::Unit | Stop::Pause => {
                     if std::mem::take(&mut self.board.signals.firmware) {
                         self.call_firmware();
                     }
@@ -230,6 +237,9 @@ impl Machine {
                         return Pass::Restarted { triple_fault: stop == Stop::Shutdown };
                     }
                 }
+            }
+            if limits.once {
+                return Pass::Work;
             }
         }
     }

@@ -80,6 +80,7 @@ that the machine was saved with.";
     mut_arg("snapshot", |a| a.hide(true)),
     mut_arg("debug_exit", |a| a.hide(true)),
     mut_arg("lockstep", |a| a.hide(true)),
+    mut_arg("lockstep_units", |a| a.hide(true)),
 )]
 pub struct Resume {
     /// How it goes on.
@@ -120,6 +121,7 @@ not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the ar
     mut_arg("serial", |a| a.hide(true)),
     mut_arg("debugcon", |a| a.hide(true)),
     mut_arg("lockstep", |a| a.hide(true)),
+    mut_arg("lockstep_units", |a| a.hide(true)),
     mut_arg("trace_tu", |a| a.hide(true)),
     mut_arg("perf_map", |a| a.hide(true)),
     mut_arg("save", |a| a.hide(true)),
@@ -330,6 +332,11 @@ pub struct Run {
     /// differ, with a listing; implies --clock virtual and --snapshot
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["flat", "display", "serial"], help_heading = "Machine")]
     pub lockstep: Option<f64>,
+
+    /// With --lockstep, compare behind each translation unit, which does not lead to others then, instead of every 1999
+    /// instructions; from this guest time on, if one is given
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1, require_equals = true, requires = "lockstep", help_heading = "Machine")]
+    pub lockstep_units: Option<Option<f64>>,
 
     /// List each translation unit in this file: the guest's instructions and the host's that they became
     #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use clap::{Args, ValueEnum};
-use idem86::machine::engine::{EngineKind, Options, Sensitive, Windows};
+use idem86::machine::engine::{Chaining, EngineKind, Options, Sensitive, Windows};
 
 /// What executes guest instructions.
 #[derive(Clone, Copy, Debug, Args)]
@@ -51,7 +51,7 @@ impl EngineArgs {
             }
             None => {}
             Some(options) => {
-                options.chaining = self.chaining.map_or(options.chaining, |switch| switch == Switch::On);
+                options.chaining = self.chaining.map_or(options.chaining, Switch::chaining);
                 options.windows = self.memory_tier.map_or(options.windows, TierArg::windows);
                 options.sensitive = self.policy.map_or(options.sensitive, PolicyArg::sensitive);
             }
@@ -120,4 +120,13 @@ pub enum Switch {
     On,
     /// It is not used
     Off,
+}
+
+impl Switch {
+    fn chaining(self) -> Chaining {
+        match self {
+            Switch::On => Chaining::Linked,
+            Switch::Off => Chaining::Unlinked,
+        }
+    }
 }

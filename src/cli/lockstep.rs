@@ -9,8 +9,13 @@ use idem86::machine::script::Script;
 
 /// Runs both machines for at most `seconds` of guest time and gives the exit code.
 pub fn run(args: &Run, seconds: f64) -> Result<u8, Failure> {
-    let until = GuestTime::ZERO + GuestDuration::from_nanos((seconds * 1e9) as u64);
-    let mut lockstep = Lockstep::new(args.engine.kind()?, Grain::default(), |engine| {
+    let moment = |seconds: f64| GuestTime::ZERO + GuestDuration::from_nanos((seconds * 1e9) as u64);
+    let until = moment(seconds);
+    let grain = match args.lockstep_units {
+        None => Grain::Work,
+        Some(from) => Grain::Unit(moment(from.unwrap_or(0.0))),
+    };
+    let mut lockstep = Lockstep::new(args.engine.kind()?, grain, |engine| {
         let machine = run::builder(args)?.engine(engine).build();
         let machine = machine.map_err(|e| Failure::Usage(e.to_string()))?;
         Ok((machine, Script::new(args.steps.clone())))

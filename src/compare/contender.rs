@@ -1,6 +1,6 @@
 //! Engines as comparisons name them: `NAME`, or `NAME:OPTION...` for one that works otherwise than usual.
 
-use idem86_machine::engine::{EngineKind, Sensitive, Windows};
+use idem86_machine::engine::{Chaining, EngineKind, Sensitive, Windows};
 use std::str::FromStr;
 
 /// An engine that takes part.
@@ -71,7 +71,7 @@ impl FromStr for Contender {
                 "callout" | "in-cache" if traps => return Err(without()),
                 "callout" => options.sensitive = Sensitive::Callout,
                 "in-cache" => options.sensitive = Sensitive::InCache,
-                "unchained" => options.chaining = false,
+                "unchained" => options.chaining = Chaining::Unlinked,
                 "tables" => options.windows = Windows::Never,
                 "windows" => options.windows = Windows::AtOnce,
                 _ => return Err(ContenderError::Option(option.into())),
@@ -93,7 +93,7 @@ mod tests {
         let mut changed: Contender = "translator:callout:unchained:tables".parse().unwrap();
         let options = changed.kind.options_mut().unwrap();
         assert_eq!(options.sensitive, Sensitive::Callout);
-        assert!(!options.chaining && options.windows == Windows::Never);
+        assert!(options.chaining == Chaining::Unlinked && options.windows == Windows::Never);
         assert_eq!("trap:tables".parse::<Contender>().map(|c| c.name), Ok("trap:tables".into()));
     }
 

@@ -1,14 +1,18 @@
-//! Real guests on the translator beside the interpreter: registers compared every few instructions, and memory.
+//! Real guests on the translator beside the interpreter: registers compared behind each translation unit or, with units
+//! linked as they are in use, every few instructions; and memory.
 
-use crate::support::{BIOSES, builtin, guest, guest_bytes, say, snapshot};
+use crate::support::{BIOSES, Maker, builtin, guest, guest_bytes, say, seabios, snapshot};
 use idem86::devices::time::{GuestDuration, GuestTime};
 use idem86::firmware::loader::linux;
 use idem86::machine::config::Config;
-use idem86::machine::engine::{EngineKind, Options, Sensitive, Windows};
+use idem86::machine::engine::{Chaining, EngineKind, Options, Sensitive, Windows};
 use idem86::machine::image::detect::ImageKind;
-use idem86::machine::lockstep::{Ended, Grain, Lockstep};
+use idem86::machine::lockstep::{Ended, Grain, Lockstep, Report};
 use idem86::machine::machine::Machine;
 use idem86::machine::script::Script;
+
+/// From the first instruction on.
+const AT_EACH_UNIT: Grain = Grain::Unit(GuestTime::ZERO);
 
 /// As it is used; eager, without links, with windows at once; with an arena that is always full; callouts only; and
 /// traps.
@@ -17,31 +21,39 @@ fn ways() -> [EngineKind; 5] {
     let translator = EngineKind::Translator;
     [
         translator(used),
-        translator(Options { threshold: 0, chaining: false, windows: Windows::AtOnce, ..used }),
+        translator(Options { threshold: 0, chaining: Chaining::Unlinked, windows: Windows::AtOnce, ..used }),
         translator(Options { threshold: 0, arena: 0, unit: 7, windows: Windows::Never, ..used }),
         translator(Options { sensitive: Sensitive::Callout, ..used }),
         EngineKind::Trap(Options::TRAP),
     ]
 }
 
-/// Does `steps` within `seconds` of guest time on both engines, or runs that long, and gives the work that was done.
-fn compare(test: &str, engine: EngineKind, config: impl Fn() -> Config, steps: &[&str], seconds: u64) -> u64 {
-    let mut lockstep = Lockstep::new(engine, Grain::default(), |engine| {
+/// Does `steps` within `millis` of guest time on both engines, or runs that long, and gives the work that was done.
+fn compare(
+    test: &str,
+    (engine, grain): (EngineKind, Grain),
+    config: impl Fn() -> Config,
+    steps: &[&str],
+    millis: u64,
+) -> Report {
+    let mut lockstep = Lockstep::new(engine, grain, |engine| {
         let machine = Machine::new(Config { engine, ..config() })?;
         Ok::<_, Box<dyn std::error::Error>>((
             machine,
             Script::new(steps.iter().map(|s| s.parse().expect("a step")).collect()),
         ))
     });
-    let until = GuestTime::ZERO + GuestDuration::from_millis(seconds * 1000);
+    let until = GuestTime::ZERO + GuestDuration::from_millis(millis);
     let report = lockstep.run(until).unwrap_or_else(|e| panic!("{test}, {engine:?}: {e}"));
     say(&test, &format_args!("{} units of work, compared {} times", report.work, report.compared));
     assert!(steps.is_empty() || report.ended == Ended::ScriptDone, "{test}: {:?}", report.ended);
-    report.work
+    // A unit takes 64 instructions at most.
+    assert!(grain != AT_EACH_UNIT || report.compared > report.work / 64, "{test}: {report:?}");
+    report
 }
 
-fn freedos(engine: EngineKind) {
-    for (bios, machine) in BIOSES {
+fn freedos(how: (EngineKind, Grain), bioses: &[(&str, Maker)]) {
+    for (bios, machine) in bioses {
         let test = format!("FreeDOS in lockstep, {bios}");
         let Some(path) = guest(&test, "freedos722.img") else { return };
         if machine(&test, 16).is_none() {
@@ -53,25 +65,57 @@ fn freedos(engine: EngineKind) {
             config
         };
         let steps = ["wait-screen ^A:.>$", "type dir\\n", "wait-screen bytes free"];
-        assert!(compare(&test, engine, config, &steps, 60) > 3_000_000);
+        assert!(compare(&test, how, config, &steps, 60_000).work > 3_000_000);
     }
 }
 
 #[test]
 fn freedos_in_lockstep() {
-    freedos(ways()[0]);
+    freedos((ways()[0], Grain::Work), &BIOSES);
+}
+
+#[test]
+fn freedos_in_lockstep_at_each_unit() {
+    // SeaBIOS does 190 million units of work until the prompt.
+    freedos((ways()[0], AT_EACH_UNIT), &BIOSES[..1]);
 }
 
 #[test]
 #[ignore = "takes more than a minute"]
 fn freedos_in_lockstep_in_other_ways() {
-    ways()[1..].iter().for_each(|engine| freedos(*engine));
+    for engine in &ways()[1..] {
+        freedos((*engine, Grain::Work), &BIOSES);
+        freedos((*engine, AT_EACH_UNIT), &BIOSES[..1]);
+    }
+    freedos((ways()[0], AT_EACH_UNIT), &BIOSES[1..]);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn linux_in_lockstep() {
-    let test = "Linux in lockstep";
+    linux_boots("Linux in lockstep", &ways().map(|engine| (engine, Grain::Work)), 6000);
+}
+
+#[test]
+fn seabios_in_lockstep_at_each_unit() {
+    let test = "SeaBIOS in lockstep at each unit";
+    let Some(_) = seabios(test, 16) else { return };
+    let config = || seabios(test, 16).expect("it was there before");
+    assert!(compare(test, (ways()[0], AT_EACH_UNIT), config, &[], 50).work > 3_000_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn linux_in_lockstep_at_each_unit() {
+    // The first is the kernel that unpacks itself, the second the one that runs.
+    for from in [0, 5000] {
+        let grain = Grain::Unit(GuestTime::ZERO + GuestDuration::from_millis(from));
+        linux_boots("Linux in lockstep at each unit", &[(ways()[0], grain)], from + 1500);
+    }
+}
+
+/// Runs Linux for so many milliseconds of guest time.
+fn linux_boots(test: &str, ways: &[(EngineKind, Grain)], millis: u64) {
     let (Some(kernel), Some(initrd)) =
         (guest_bytes(test, "installer/linux"), guest_bytes(test, "installer/initrd.gz"))
     else {
@@ -84,7 +128,7 @@ fn linux_in_lockstep() {
             Some(linux::load(&kernel, Some(&initrd), line, config.memory).expect("it is a kernel"));
         config
     };
-    for engine in ways() {
-        assert!(compare(test, engine, config, &[], 6) > 300_000_000);
+    for (engine, grain) in ways {
+        assert!(compare(test, (*engine, *grain), config, &[], millis).work > 300_000_000);
     }
 }

@@ -1,6 +1,7 @@
 //! What the translator did, in numbers.
 
 use crate::cache::CacheCounters;
+use iced_x86::Mnemonic;
 use idem86_cpu::event::exception::vector;
 use std::fmt;
 
@@ -25,6 +26,36 @@ pub struct Counters {
     pub traps: Traps,
     /// Times that a view got a window.
     pub promotions: u64,
+    /// The mnemonics whose callouts were the most, the most first, with their number; 0 where there are fewer.
+    pub most: [(Mnemonic, u64); MOST],
+}
+
+/// Mnemonics that are told.
+const MOST: usize = 12;
+
+/// Callouts by mnemonic.
+#[derive(Debug)]
+pub(crate) struct Tally(Box<[u64]>);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally(vec![0; Mnemonic::values().len()].into())
+    }
+}
+
+impl Tally {
+    /// Counts one of `mnemonic`.
+    #[inline]
+    pub(crate) fn count(&mut self, mnemonic: Mnemonic) {
+        self.0[mnemonic as usize] += 1;
+    }
+
+    /// For [`Counters::most`].
+    pub(crate) fn most(&self) -> [(Mnemonic, u64); MOST] {
+        let mut all: Vec<_> = Mnemonic::values().zip(self.0.iter().copied()).collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        std::array::from_fn(|n| all[n])
+    }
 }
 
 /// Exceptions that translated code raised on the host, by cause.
@@ -81,6 +112,14 @@ impl fmt::Display for Counters {
             ("  page faults", self.traps.page),
             ("promotions", self.promotions),
         ];
-        rows.iter().try_for_each(|(name, value)| writeln!(f, "{name:16} {value:14}"))
+        for (name, value) in rows {
+            writeln!(f, "{name:16} {value:14}")?;
+            if name == "callouts" {
+                for (mnemonic, count) in self.most.iter().filter(|(_, count)| *count > 0) {
+                    writeln!(f, "  {:14} {count:14}", format!("{mnemonic:?}").to_lowercase())?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -44,6 +44,6 @@ mod window;
 #[cfg(target_arch = "x86_64")]
 pub use counters::Traps;
 pub use host::ram::{Base, Ram};
-pub use options::{Options, Sensitive, Windows};
+pub use options::{Chaining, Options, Sensitive, Windows};
 pub use translator::{Counters, Translator, Unsupported};
 pub use watched::Watched;

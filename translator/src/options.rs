@@ -8,8 +8,8 @@ pub const UNIT_MAX: usize = 64;
 pub struct Options {
     /// How often code is executed by the interpreter before it is translated.
     pub threshold: u8,
-    /// Whether direct branches are linked.
-    pub chaining: bool,
+    /// How one unit leads to the next.
+    pub chaining: Chaining,
     /// Bytes of the code arena; it has at least some 272 KiB and at most 1 GiB.
     pub arena: usize,
     /// Instructions in a translation unit, at most; no more than 64 in any case.
@@ -18,6 +18,17 @@ pub struct Options {
     pub windows: Windows,
     /// What becomes of sensitive instructions.
     pub sensitive: Sensitive,
+}
+
+/// How one unit leads to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chaining {
+    /// Direct branches within a page are linked, all others go by a table from EIP to code.
+    Linked,
+    /// Only the table leads on; direct branches within a page are left by.
+    Unlinked,
+    /// Nothing does: a run ends behind each unit, with [`Stop::Unit`](idem86_cpu::run::Stop::Unit).
+    Stop,
 }
 
 /// What becomes of sensitive instructions: those that read or write what the monitor owns. Where they are emulated, it
@@ -54,7 +65,7 @@ impl Options {
 
     const ADAPTIVE: Options = Options {
         threshold: 2,
-        chaining: true,
+        chaining: Chaining::Linked,
         arena: 32 << 20,
         unit: UNIT_MAX,
         windows: Windows::WhenHot,

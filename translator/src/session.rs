@@ -1,7 +1,7 @@
 //! A stay in translated code: registers to and from the context, and the callouts.
 
 use crate::cache::Unit;
-use crate::counters::Counters;
+use crate::counters::{Counters, Tally};
 use crate::emit::stubs::Stubs;
 use crate::host::arena::CodeArena;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, FAULT_SITE};
@@ -149,6 +149,7 @@ pub struct Session<'a, 'b> {
     pub by_code: &'a BTreeMap<u32, u32>,
     pub spaces: &'a mut [Space],
     pub counters: &'a mut Counters,
+    pub tally: &'a mut Tally,
     pub arena: &'a CodeArena,
     pub stubs: &'a Stubs,
     /// A unit that is to be translated anew.
@@ -299,6 +300,7 @@ impl Callouts for Session<'_, '_> {
             | SiteKind::Live
             | SiteKind::Start => {
                 self.counters.callouts += 1;
+                self.tally.count(insn.code.mnemonic());
                 context.time_wanted |= u64::from(site.kind == SiteKind::Time);
             }
             SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {

@@ -2,12 +2,13 @@
 
 use crate::cache::Cache;
 pub use crate::counters::Counters;
+use crate::counters::Tally;
 use crate::extended::{Last, Uses};
 use crate::host::context::{Context, Exit, enter};
 use crate::host::ram::Ram;
 use crate::host::{ready_thread, take_faults};
 use crate::key::ModeKey;
-use crate::options::{Options, Sensitive, Windows};
+use crate::options::{Chaining, Options, Sensitive, Windows};
 use crate::session::{Session, follow, prepare, store, store_segments};
 use crate::shadow::Shadow;
 use crate::views::{STABLE, Views};
@@ -15,7 +16,7 @@ use crate::watched::Watched;
 use crate::window::{self, WindowView, runs};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::engine::Engine;
+use idem86_cpu::engine::{Engine, Ran};
 use idem86_cpu::mmu::tlb::Change;
 use std::fs::File;
 use std::io;
@@ -58,6 +59,7 @@ pub struct Translator {
     /// Where the RAM that the shadow tables lead to is lent: address and size.
     ram: (usize, usize),
     counters: Counters,
+    tally: Tally,
     /// Numbers of units that nobody has seen yet, if somebody wants to.
     watched: Option<Vec<u32>>,
 }
@@ -84,6 +86,7 @@ impl Translator {
             attached: None,
             ram: (0, 0),
             counters: Counters::default(),
+            tally: Tally::default(),
             watched: None,
         })
     }
@@ -99,6 +102,12 @@ impl Translator {
         &self.options
     }
 
+    /// Changes [`Options::chaining`]; what is translated is forgotten.
+    pub fn set_chaining(&mut self, chaining: Chaining) {
+        self.options.chaining = chaining;
+        self.cache.drop_all();
+    }
+
     /// Drops all windows: the RAM that they show is to be frozen, or another will be lent.
     pub fn detach(&mut self) {
         self.attached = None;
@@ -107,7 +116,8 @@ impl Translator {
 
     /// What it did so far.
     pub fn counters(&self) -> Counters {
-        Counters { cache: self.cache.counters, fills: self.shadow.fills, ..self.counters }
+        let most = self.tally.most();
+        Counters { cache: self.cache.counters, fills: self.shadow.fills, most, ..self.counters }
     }
 
     /// Notes from now on which units are translated, for [`Translator::watched`].
@@ -164,7 +174,9 @@ impl Translator {
             }
         };
         follow(cpu, &mut self.shadow, &mut self.views, &mut self.cache.spaces, &mut self.counters);
-        self.cache.install(id, cpu.is_global_page(u64::from(linear)));
+        if self.options.chaining != Chaining::Stop {
+            self.cache.install(id, cpu.is_global_page(u64::from(linear)));
+        }
         Some(self.cache.units[id as usize].entry)
     }
 }
@@ -218,10 +230,10 @@ impl Translator {
 }
 
 impl Engine for Translator {
-    fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool {
-        let progress = self.stay(cpu, biu);
+    fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> Ran {
+        let ran = self.stay(cpu, biu);
         self.context.take(Uses { x87: true, simd: true }, cpu, &self.cache.arena, &self.cache.stubs);
-        progress
+        ran
     }
 
     fn drop_code(&mut self, page: usize, lines: u64) {
@@ -244,7 +256,7 @@ impl Engine for Translator {
 
 impl Translator {
     /// [`Engine::run`], but that x87, MMX and SSE state may be live at the end.
-    fn stay(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> bool {
+    fn stay(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> Ran {
         if self.options.sensitive == Sensitive::Trap {
             ready_thread();
         }
@@ -254,18 +266,18 @@ impl Translator {
             self.shadow.forget(true);
             self.views.change(Change::All, cpu.work());
         }
-        let mut progress = false;
+        let mut ran = Ran::Nothing;
         let mut link = 0;
         loop {
             follow(cpu, &mut self.shadow, &mut self.views, &mut self.cache.spaces, &mut self.counters);
             if !cpu.settle() || cpu.budget_left() == 0 {
-                return progress;
+                return ran;
             }
             self.context.settle(cpu, &self.cache.arena, &self.cache.stubs);
-            let Some(key) = self.mode(cpu) else { return progress };
-            let Ok(space) = self.cache.space_of(key) else { return progress };
-            let Some(at) = self.code(cpu, biu, space) else { return progress };
-            if link != 0 && self.options.chaining {
+            let Some(key) = self.mode(cpu) else { return ran };
+            let Ok(space) = self.cache.space_of(key) else { return ran };
+            let Some(at) = self.code(cpu, biu, space) else { return ran };
+            if link != 0 && self.options.chaining == Chaining::Linked {
                 self.cache.link(link, at);
             }
             prepare(
@@ -279,7 +291,7 @@ impl Translator {
             self.counters.entries += 1;
             let before = cpu.work();
             let (exit, outdated) = {
-                let Translator { context, cache, shadow, views, counters, .. } = self;
+                let Translator { context, cache, shadow, views, counters, tally, .. } = self;
                 let Cache { arena, stubs, units, by_code, spaces, .. } = cache;
                 let mut session = Session {
                     cpu,
@@ -290,6 +302,7 @@ impl Translator {
                     by_code,
                     spaces,
                     counters,
+                    tally,
                     arena,
                     stubs,
                     outdated: None,
@@ -309,9 +322,12 @@ impl Translator {
                 link = self.context.link as u32;
             }
             if cpu.work() == before {
-                return progress;
+                return ran;
             }
-            progress = true;
+            ran = Ran::Some;
+            if self.options.chaining == Chaining::Stop {
+                return Ran::Unit;
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The engine on hosts whose instruction set is not the guest's: it is not there.
 
 use crate::host::ram::Ram;
-use crate::options::Options;
+use crate::options::{Chaining, Options};
 use crate::watched::Watched;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::engine::Engine;
+use idem86_cpu::engine::{Engine, Ran};
 
 /// Why the host cannot run translated code.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,11 @@ impl Translator {
     }
 
     /// Does nothing.
+    pub fn set_chaining(&mut self, _: Chaining) {
+        match *self {}
+    }
+
+    /// Does nothing.
     pub fn detach(&mut self) {
         match *self {}
     }
@@ -72,7 +77,7 @@ impl Translator {
 }
 
 impl Engine for Translator {
-    fn run(&mut self, _: &mut Cpu, _: &mut Biu) -> bool {
+    fn run(&mut self, _: &mut Cpu, _: &mut Biu) -> Ran {
         match *self {}
     }
     fn drop_code(&mut self, _: usize, _: u64) {

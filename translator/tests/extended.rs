@@ -22,7 +22,7 @@ use idem86_cpu::softfloat::F80;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{AccessRights, Segment, TableRegister};
-use idem86_translator::{Options, Ram, Sensitive, Translator, Windows};
+use idem86_translator::{Chaining, Options, Ram, Sensitive, Translator, Windows};
 use rng::Rng;
 use std::cell::Cell;
 
@@ -324,7 +324,7 @@ fn every_instruction_can_be_generated() {
 /// Translation at first sight, through shadow tables.
 const TABLES: Options = Options {
     threshold: 0,
-    chaining: true,
+    chaining: Chaining::Linked,
     arena: 1 << 20,
     unit: 32,
     windows: Windows::Never,
@@ -343,7 +343,7 @@ fn random_programs_end_as_on_the_interpreter_in_windows() {
 
 #[test]
 fn random_programs_end_as_on_the_interpreter_in_pieces() {
-    compare(Options { arena: 0, unit: 3, chaining: false, ..TABLES }, 2 << 32);
+    compare(Options { arena: 0, unit: 3, chaining: Chaining::Unlinked, ..TABLES }, 2 << 32);
 }
 
 fn compare(options: Options, first: u64) {

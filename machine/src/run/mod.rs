@@ -184,7 +184,7 @@ impl Machine {
 impl Limits {
     /// As far as these moments.
     pub(crate) fn new(time: GuestTime, work: Work) -> Self {
-        Limits { time, work, halt: false, reset: false }
+        Limits { time, work, halt: false, reset: false, once: false }
     }
 }
 

@@ -6,7 +6,7 @@ pub mod writes;
 use idem86_cpu::bus::{Bus, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::run::Stop;
-use idem86_translator::{Counters, Options, Ram, Sensitive, Translator, Unsupported, Windows};
+use idem86_translator::{Chaining, Counters, Options, Ram, Sensitive, Translator, Unsupported, Windows};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
@@ -20,7 +20,7 @@ const TINY: usize = 0;
 /// Translation at first sight, through shadow tables.
 const TABLES: Options = Options {
     threshold: 0,
-    chaining: true,
+    chaining: Chaining::Linked,
     arena: 1 << 20,
     unit: 64,
     windows: Windows::Never,
@@ -32,7 +32,7 @@ const WAYS: [(&str, Options); 8] = [
     ("single", Options { unit: 1, ..TABLES }),
     ("single in windows", Options { unit: 1, windows: Windows::AtOnce, ..TABLES }),
     ("linked", TABLES),
-    ("in windows, unlinked", Options { chaining: false, windows: Windows::AtOnce, ..TABLES }),
+    ("in windows, unlinked", Options { chaining: Chaining::Unlinked, windows: Windows::AtOnce, ..TABLES }),
     ("evicting", Options { arena: TINY, unit: 3, ..TABLES }),
     ("trap", Options { threshold: 0, arena: 1 << 20, ..Options::TRAP }),
     ("single callouts", Options { unit: 1, sensitive: Sensitive::Callout, ..TABLES }),

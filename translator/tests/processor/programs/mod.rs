@@ -1,4 +1,5 @@
-//! Random programs in the translator and in the interpreter, compared after every few units of work.
+//! Random programs in the translator and in the interpreter, compared after every few units of work or behind each
+//! translation unit.
 //!
 //! They loop, call, push, patch themselves, cross pages, change page tables and segments, and fault at all of it;
 //! interrupts come in between. `IDEM86_PROGRAMS` sets how many there are in each world (the default is for a quick
@@ -18,6 +19,7 @@ use idem86_cpu::run::Stop;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::{SegReg, Segment};
+use idem86_translator::Chaining;
 use std::cell::Cell;
 
 /// Where things are, as linear addresses.
@@ -251,18 +253,46 @@ fn slices(seed: u64, world: World) -> Vec<Slice> {
     slices
 }
 
-fn advance(k: &mut Kit, slice: Slice) -> Stop {
+/// What `slice` begins with; gives the work at which it ends.
+fn begin(k: &mut Kit, slice: Slice) -> u64 {
     (k.bus.intr, k.bus.vector, k.bus.nmi) = (slice.interrupt, 0x20, slice.nmi);
     if let Some(at) = slice.resume {
         k.put(place::RESUME, &at.to_le_bytes()[..2]);
     }
-    let end = k.cpu.work() + slice.work;
-    loop {
-        let stop = k.run(end - k.cpu.work());
-        if stop != Stop::Budget || k.cpu.work() >= end {
-            return stop;
+    k.cpu.work() + slice.work
+}
+
+/// Runs until `end`, or what delivering an event takes beyond it.
+fn run_to(k: &mut Kit, end: u64) -> Stop {
+    while k.cpu.work() < end {
+        match k.run(end - k.cpu.work()) {
+            Stop::Budget | Stop::Unit => {}
+            stop => return stop,
         }
     }
+    Stop::Budget
+}
+
+fn advance(k: &mut Kit, slice: Slice) -> Stop {
+    let end = begin(k, slice);
+    run_to(k, end)
+}
+
+/// Compares behind each unit of `subject`. Other stops than the reference's may also mean that they differ.
+fn advance_by_units(subject: &mut Kit, reference: &mut Kit, slice: Slice) -> (Stop, Stop) {
+    let end = begin(subject, slice);
+    begin(reference, slice);
+    while subject.cpu.work() < end {
+        let stop = subject.run(end - subject.cpu.work());
+        if stop != Stop::Unit {
+            return (if stop == Stop::Budget { run_to(subject, end) } else { stop }, run_to(reference, end));
+        }
+        let other = run_to(reference, subject.cpu.work());
+        if other != Stop::Budget || subject.cpu.save() != reference.cpu.save() {
+            return (stop, other);
+        }
+    }
+    (Stop::Budget, Stop::Budget)
 }
 
 /// Whether the machines differ, memory included.
@@ -335,7 +365,12 @@ fn check(world: World) {
     let (first, programs) = (setting("IDEM86_PROGRAM_SEED", 1), setting("IDEM86_PROGRAMS", 60));
     let (mut work, mut broken, mut total) = (0, 0, [0; 7]);
     for seed in first..first + programs {
-        let (_, options) = ways()[seed as usize % ways().len()];
+        let (round, way) = (seed as usize / ways().len(), seed as usize % ways().len());
+        let mut options = ways()[way].1;
+        let by_units = round % 2 == 1;
+        if by_units {
+            options.chaining = Chaining::Stop;
+        }
         let make = || {
             let (mut subject, mut reference) = (world.machine(seed), world.machine(seed));
             (subject.engine, reference.engine) = (Engine::translator(options), Engine::interpreter());
@@ -344,7 +379,11 @@ fn check(world: World) {
         let (mut subject, mut reference) = make();
         let slices = slices(seed, world);
         for (n, slice) in slices.iter().enumerate() {
-            let stops = (advance(&mut subject, *slice), advance(&mut reference, *slice));
+            let stops = if by_units {
+                advance_by_units(&mut subject, &mut reference, *slice)
+            } else {
+                (advance(&mut subject, *slice), advance(&mut reference, *slice))
+            };
             if !table_is_intact(&reference, world) {
                 broken += 1;
                 (subject, reference) = make();
