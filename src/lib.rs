@@ -62,7 +62,7 @@ pub use idem86_machine::builder::{BuildError, Builder};
 pub use idem86_machine::clock::ClockKind;
 pub use idem86_machine::cmos::BootDevice;
 pub use idem86_machine::engine::EngineKind;
-pub use idem86_machine::hooks::{HookId, MemoryAccess, PortAccess};
+pub use idem86_machine::hooks::{HookId, MemoryAccess, PhysicalAccess, PortAccess};
 pub use idem86_machine::image::source::{Blob, Disk};
 pub use idem86_machine::input::recording::{Recording, ReplayError};
 pub use idem86_machine::input::{DriveName, Input, InputError};

@@ -72,6 +72,42 @@ fn images_of_no_known_kind_and_kernels_that_are_none_are_refused() {
 }
 
 #[test]
+fn recordings_that_cannot_be_repeated_are_refused_by_name() {
+    let (_keep, bios) = bios();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.rec");
+    let run = |option: &'static str, path: &Path| -> Vec<String> {
+        let machine = ["run", "--bios", bios.to_str().unwrap(), "--memory", "4M", "--display", "none"];
+        machine.into_iter().chain([option, path.to_str().unwrap()]).map(String::from).collect()
+    };
+    let check = |path: &Path, reason: &str| {
+        let args = run("--replay", path);
+        refused(&args.iter().map(String::as_str).collect::<Vec<_>>(), path, reason);
+    };
+    check(&path, "No such file");
+    // The machine halts for ever, which is a failure; that is recorded all the same.
+    let args = run("--record", &path);
+    let out = idem86(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && text.contains("0 inputs were recorded"), "{text}");
+    let good = std::fs::read(&path).unwrap();
+    for (bytes, reason) in [
+        (&good[..good.len() - 1], "not a recording of inputs"),
+        (&good[..10], "not a recording of inputs"),
+        (&b"PK\x03\x04"[..], "not a recording of inputs"),
+        (&[&good[..20], &[!good[20]], &good[21..]].concat(), "its checksum is wrong"),
+        (&[&good[..8], &[9, 0, 0, 0], &good[12..]].concat(), "a recording of version 9"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        check(&path, reason);
+    }
+    std::fs::write(&path, good).unwrap();
+    let args = run("--replay", &path);
+    let out = idem86(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
 fn an_image_that_somebody_writes_to_is_refused() {
     let (_keep, bios) = bios();
     let (_keep, image) = file("disk.img", &[0; 1024]);

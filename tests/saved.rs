@@ -116,7 +116,7 @@ fn what_cannot_be_resumed_or_saved_is_refused_in_one_line() {
     for (bytes, reason) in [
         (&good[..good.len() - 9], "ends too early"),
         (&b"PK\x03\x04 something else"[..], "not a saved machine"),
-        (&[&good[..8], &[2, 0, 0, 0], &good[12..]].concat(), "saved in version 2 of the format"),
+        (&[&good[..8], &[3, 0, 0, 0], &good[12..]].concat(), "saved in version 3 of the format"),
         (&[&good[..99], &[!good[99]], &good[100..]].concat(), "damaged"),
     ] {
         fs::write(&state, bytes).expect("the file");

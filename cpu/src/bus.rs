@@ -115,6 +115,23 @@ pub trait Bus {
     /// for it.
     fn block(&mut self, _linear: u64, _now: Work) {}
 
+    /// Intercepted memory (see [`crate::cpu::Cpu::add_intercept`]) is about to be read: gives the value in its place, or
+    /// `None` to let the read go on. `memory` is what RAM or ROM holds there; a device was not asked yet.
+    fn intercept_read(
+        &mut self,
+        _address: u64,
+        _size: usize,
+        _memory: Option<u64>,
+        _now: Work,
+    ) -> Option<u64> {
+        None
+    }
+
+    /// Intercepted memory is about to be written: gives what is written in fact, or `None` if nothing is.
+    fn intercept_write(&mut self, _address: u64, _size: usize, value: u64, _now: Work) -> Option<u64> {
+        Some(value)
+    }
+
     /// IA32_APIC_BASE was written; the board moves or disables the local APIC. `false` raises #GP.
     fn write_apic_base(&mut self, _value: u64) -> bool {
         true

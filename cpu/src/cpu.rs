@@ -5,6 +5,7 @@ use crate::codemap::CodeMap;
 use crate::decode::insn::Insn;
 use crate::dirty::WriteLog;
 use crate::icache::BlockCache;
+use crate::intercept::Intercepts;
 use crate::mmu::tlb::{Tlb, View};
 use crate::processor::Processor;
 use crate::report::Reports;
@@ -116,6 +117,8 @@ pub struct Cpu {
     pub(crate) code: CodeMap,
     /// Where debuggers and hooks want a run to end.
     pub(crate) stops: Stops,
+    /// Where others answer in memory's place.
+    pub(crate) intercepts: Intercepts,
     pub(crate) reports: Reports,
     pub(crate) writes: WriteLog,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
@@ -188,6 +191,7 @@ impl Cpu {
             tlb: Tlb::default(),
             code: CodeMap::default(),
             stops: Stops::default(),
+            intercepts: Intercepts::default(),
             reports: Reports::default(),
             writes: WriteLog::default(),
             epoch: 1,

@@ -33,6 +33,7 @@ pub mod event;
 pub mod exec;
 pub mod flat;
 pub mod icache;
+pub mod intercept;
 pub mod mmu;
 pub mod processor;
 pub mod report;

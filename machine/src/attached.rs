@@ -10,6 +10,7 @@ use idem86_devices::pci::{Bar, FunctionId, PciFunction, PciIdentity, Pin, Space}
 use idem86_devices::reset::Reset;
 use idem86_devices::state::{RestoreError, Snapshot};
 use idem86_devices::time::{GuestTime, Timed};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 /// go nowhere, and nothing happens by itself.
 ///
 /// A device whose state is not empty implements [`Device::save`] and [`Device::restore`]; snapshots and forks of the
-/// machine are wrong without.
+/// machine are wrong without. Snapshots on disk hold the state with the device's name and version, but not the device,
+/// which is code: [`crate::snapshot::Snapshot::spawn_with`] attaches the same ones again.
 pub trait Device: Send {
     /// The guest reads from `offset` in `region`.
     fn read(&mut self, _region: usize, _offset: u64, size: AccessSize, _now: GuestTime) -> u32 {
@@ -53,6 +55,20 @@ pub trait Device: Send {
     /// Everything that the device is, but for the level of its interrupt line.
     fn save(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// The version of what [`Device::save`] gives, to be raised when that changes.
+    fn version(&self) -> u32 {
+        0
+    }
+
+    /// Becomes what a device of version `version` has saved; see [`Device::restore`]. Unless this is implemented, only
+    /// what has the device's own version is taken.
+    fn restore_version(&mut self, version: u32, saved: &[u8]) -> Result<(), String> {
+        match self.version() {
+            own if own == version => self.restore(saved),
+            own => Err(format!("saved in version {version}, the device has version {own}")),
+        }
     }
 
     /// Becomes what was saved, or refuses with a reason and stays as it is. What was saved may come from anywhere. The
@@ -181,6 +197,14 @@ const FREE_IRQS: [u8; 5] = [5, 7, 9, 10, 11];
 /// Makes a device that drives an interrupt line: once for the machine, and once for each fork of it.
 type Make = Arc<dyn Fn(IrqLine) -> Box<dyn Device> + Send + Sync>;
 
+/// What a device has saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedDevice {
+    name: String,
+    version: u32,
+    state: Vec<u8>,
+}
+
 /// Where devices are, and how they are made.
 #[derive(Clone, Default)]
 pub(crate) struct DevicePlan(Vec<(Attachment, Make)>);
@@ -284,23 +308,27 @@ impl Reset for Attached {
 }
 
 impl Snapshot for Attached {
-    /// Names, and what the devices saved.
-    type State = Vec<(String, Vec<u8>)>;
+    type State = Vec<SavedDevice>;
 
     fn save(&self) -> Self::State {
-        self.0.iter().map(|member| (member.attachment.name.clone(), member.device.save())).collect()
+        let saved = |member: &Member| SavedDevice {
+            name: member.attachment.name.clone(),
+            version: member.device.version(),
+            state: member.device.save(),
+        };
+        self.0.iter().map(saved).collect()
     }
 
     fn restore(&mut self, state: Self::State) -> Result<(), RestoreError> {
-        let names = |state: &[(String, Vec<u8>)]| state.iter().map(|s| s.0.clone()).collect::<Vec<_>>();
-        let (saved, present) = (names(&state), names(&self.save()));
+        let saved: Vec<&str> = state.iter().map(|device| device.name.as_str()).collect();
+        let present: Vec<&str> = self.0.iter().map(|member| member.attachment.name.as_str()).collect();
         if saved != present {
             let what = format!("{saved:?} were saved, {present:?} are attached");
             return Err(RestoreError::new("attached devices", what));
         }
-        for (member, (name, saved)) in self.0.iter_mut().zip(state) {
+        for (member, SavedDevice { name, version, state }) in self.0.iter_mut().zip(state) {
             let refused = |what| RestoreError::new("attached devices", format!("{name}: {what}"));
-            member.device.restore(&saved).map_err(refused)?;
+            member.device.restore_version(version, &state).map_err(refused)?;
         }
         Ok(())
     }

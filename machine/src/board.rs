@@ -392,7 +392,8 @@ impl Board {
                     _ => com4,
                 };
                 // Taken before the transmitter would have to wait, which the guest would see.
-                self.signals.pause |= com.output_len() >= OUTPUT_CAPACITY / 2;
+                let most = if self.hooks.exact_output { 1 } else { OUTPUT_CAPACITY / 2 };
+                self.signals.pause |= com.output_len() >= most;
                 com
             }
             PortDevice::Ide => {

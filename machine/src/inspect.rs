@@ -1,5 +1,6 @@
 //! Looking at a machine: screen, what it printed, memory.
 
+use crate::input::Input;
 use crate::machine::Machine;
 use idem86_cpu::bus::Biu;
 use idem86_devices::access::DmaMemory;
@@ -43,7 +44,12 @@ impl Machine {
     /// Writes physical memory, as a bus master does: what is not RAM stays as it is. Code there, even if it was
     /// translated, is what was written from now on.
     pub fn write_physical(&mut self, address: u64, bytes: &[u8]) {
-        self.memory().write(address, bytes);
+        if self.is_recording() {
+            let input = Input::Memory { address, bytes: bytes.into() };
+            self.input(input).expect("memory can always be written");
+        } else {
+            self.memory().write(address, bytes);
+        }
     }
 
     /// Reads memory at a linear address, through the guest's page tables but without their rights, and without leaving a

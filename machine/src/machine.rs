@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::clock::ClockKind;
 use crate::engine::Engine;
 use crate::guest_memory::GuestMemory;
+use crate::input::Input;
 use crate::input::queue::InputQueue;
 use crate::input::recording::Recorder;
 use crate::kernel;
@@ -102,6 +103,8 @@ pub(crate) struct Limits {
     pub reset: bool,
     /// Until the processor was entered once.
     pub once: bool,
+    /// Until a serial port printed something.
+    pub printed: bool,
 }
 
 /// Why a part of a run ended.
@@ -120,6 +123,8 @@ pub(crate) enum Pass {
     },
     /// A hook.
     Hook,
+    /// [`Limits::printed`].
+    Printed,
     /// The machine.
     Outcome(Outcome),
 }
@@ -137,6 +142,15 @@ impl Machine {
 
     /// Presses the reset button.
     pub fn reset(&mut self) {
+        if self.is_recording() {
+            self.input(Input::Reset).expect("every machine has a reset button");
+        } else {
+            self.restart();
+        }
+    }
+
+    /// RESET of the whole machine.
+    pub(crate) fn restart(&mut self) {
         self.board.reset();
         self.reset_processor();
     }
@@ -160,7 +174,7 @@ impl Machine {
             match self.run_within(limits) {
                 Pass::Outcome(outcome) => return outcome,
                 // What hooks stop goes on: only conditions end at them.
-                Pass::Hook => {}
+                Pass::Hook | Pass::Printed => {}
                 Pass::Time | Pass::Work | Pass::Halted | Pass::Restarted { .. } => return Outcome::Ran,
             }
         }
@@ -170,7 +184,7 @@ impl Machine {
     pub(crate) fn run_within(&mut self, limits: &Limits) -> Pass {
         let pass = self.run_loop(limits);
         // Time, work and hooks end the loop behind this; so whoever gives input finds the same state in each case.
-        if !matches!(pass, Pass::Time | Pass::Work | Pass::Hook) {
+        if !matches!(pass, Pass::Time | Pass::Work | Pass::Hook | Pass::Printed) {
             let now = self.now();
             self.service(now);
         }
@@ -181,6 +195,9 @@ impl Machine {
         loop {
             let now = self.now();
             self.service(now);
+            if std::mem::take(&mut self.outputs.printed) && limits.printed {
+                return Pass::Printed;
+            }
             // Both stay: whoever runs the machine again is told again.
             if let Some(status) = self.board.debug_exit.exit_status() {
                 return Pass::Outcome(Outcome::Exit(status));
@@ -228,7 +245,7 @@ impl Machine {
                 Stop::Shutdown if !self.plan.reboot => return Pass::Outcome(Outcome::TripleFault),
                 stop @ (Stop::Reset | Stop::Shutdown) => {
                     if stop == Stop::Reset && std::mem::take(&mut self.board.signals.system_reset) {
-                        self.reset();
+                        self.restart();
                     } else {
                         // The keyboard controller, port 92h and a shutdown cycle reset the processor alone.
                         self.reset_processor();

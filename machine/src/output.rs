@@ -109,6 +109,8 @@ pub(crate) struct Outputs {
     pub serial: [Output; 4],
     /// The debug console.
     pub debug_console: Output,
+    /// A serial port printed something since the run loop looked last.
+    pub printed: bool,
     /// The first failure that nobody was told of.
     pub failed: Option<SinkError>,
 }
@@ -133,6 +135,7 @@ impl Outputs {
 
     /// `port` printed `bytes`.
     pub fn push(&mut self, port: Port, bytes: &[u8]) {
+        self.printed |= matches!(port, Port::Serial(_));
         if let Err(error) = self.of(port).push(bytes) {
             self.failed.get_or_insert(SinkError { port, error });
         }

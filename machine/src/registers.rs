@@ -1,8 +1,11 @@
 //! The processor's registers by name.
 
+use crate::input::{Input, InputError};
 use crate::machine::Machine;
+use idem86_cpu::bus::Work;
 use idem86_cpu::state::save::{CpuState, RestoreError};
 use idem86_cpu::state::segment::{SegReg, Segment};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,12 +21,20 @@ pub enum RegisterError {
     /// A selector means a descriptor in protected mode, which only the guest can load.
     #[error("{0} cannot be set in protected mode")]
     Protected(Register),
+    /// Time cannot be set.
+    #[error("the processor has retired {retired} units of work, not {state}")]
+    Work {
+        /// By this processor.
+        retired: Work,
+        /// In the state that it was to take.
+        state: Work,
+    },
 }
 
 macro_rules! registers {
     ($($name:ident $text:literal $bits:literal,)*) => {
         /// A register.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Register {
             $(#[doc = concat!("`", $text, "`, ", $bits, " bits.")] $name,)*
         }
@@ -128,6 +139,14 @@ impl Register {
     }
 }
 
+/// Why registers were not changed by an input that does nothing else.
+fn refusal(given: Result<(), InputError>) -> Result<(), RegisterError> {
+    given.map_err(|error| match error {
+        InputError::Register(error) => error,
+        other => unreachable!("an input for registers: {other}"),
+    })
+}
+
 impl Machine {
     /// A register's value.
     pub fn register(&self, register: Register) -> u64 {
@@ -137,6 +156,31 @@ impl Machine {
     /// Sets a register between two instructions. Bits that depend on each other are checked, so that no processor comes
     /// into a state that none can have: set CR0 and CR4 in an order in which each step is possible.
     pub fn set_register(&mut self, register: Register, value: u64) -> Result<(), RegisterError> {
+        match self.is_recording() {
+            true => refusal(self.input(Input::Register { register, value })),
+            false => self.change_register(register, value),
+        }
+    }
+
+    /// Puts the processor into `state`, in which it has retired as much work as now: [`idem86_cpu::cpu::Cpu::save`] with
+    /// other registers.
+    pub fn set_processor(&mut self, state: CpuState) -> Result<(), RegisterError> {
+        match self.is_recording() {
+            true => refusal(self.input(Input::Processor(Box::new(state)))),
+            false => self.change_processor(&state),
+        }
+    }
+
+    /// See [`Machine::set_processor`].
+    pub(crate) fn change_processor(&mut self, state: &CpuState) -> Result<(), RegisterError> {
+        if state.retired != self.cpu.work() {
+            return Err(RegisterError::Work { retired: self.cpu.work(), state: state.retired });
+        }
+        Ok(self.cpu.restore(state)?)
+    }
+
+    /// See [`Machine::set_register`].
+    pub(crate) fn change_register(&mut self, register: Register, value: u64) -> Result<(), RegisterError> {
         if register.bits() < 64 && value >> register.bits() != 0 {
             return Err(RegisterError::TooWide(register, value));
         }

@@ -233,6 +233,14 @@ impl Bus for Board {
         self.signals.pause |= self.hooks.block(linear);
     }
 
+    fn intercept_read(&mut self, address: u64, size: usize, memory: Option<u64>, now: Work) -> Option<u64> {
+        self.intercepted_read(address, size, memory, now)
+    }
+
+    fn intercept_write(&mut self, address: u64, size: usize, value: u64, now: Work) -> Option<u64> {
+        self.intercepted_write(address, size, value, now)
+    }
+
     fn ferr(&mut self, asserted: bool) {
         self.coprocessor.set_ferr(asserted);
     }

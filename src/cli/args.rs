@@ -125,6 +125,8 @@ not compared. Exit codes: 0 something was measured, 1 nothing could be, 2 the ar
     mut_arg("trace_tu", |a| a.hide(true)),
     mut_arg("perf_map", |a| a.hide(true)),
     mut_arg("save", |a| a.hide(true)),
+    mut_arg("record", |a| a.hide(true)),
+    mut_arg("replay", |a| a.hide(true)),
     mut_arg("gdb", |a| a.hide(true)),
     mut_arg("qmp", |a| a.hide(true)),
     mut_arg("freeze", |a| a.hide(true)),
@@ -188,6 +190,8 @@ Examples:
       Boot a disk whose file stays untouched, with COM1 in the terminal. Ctrl-] leaves.
   idem86 run dos.img --do 'wait-screen A:.>' --do 'type dir\\n' --do 'sleep 1' --do 'screen-text -' --do quit
       Type a command at the DOS prompt, print the screen, and end.
+  idem86 run dos.img --record session.rec
+      Use it; idem86 run dos.img --replay session.rec then does the same again, on any engine.
   idem86 run --flat boot.bin
       Run a flat image on a bare processor.
 
@@ -350,6 +354,15 @@ pub struct Run {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["flat", "lockstep"], help_heading = "Machine")]
     pub save: Option<PathBuf>,
 
+    /// Record in this file what reaches the machine from outside, for --replay; implies --clock virtual and --snapshot
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep"], help_heading = "Input and output")]
+    pub record: Option<PathBuf>,
+
+    /// Repeat what was recorded, on the same machine, and check that it comes to the same state; steps are done after it,
+    /// without any the run ends there. Implies --clock virtual and --snapshot
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep", "record", "freeze"], help_heading = "Input and output")]
+    pub replay: Option<PathBuf>,
+
     /// Serve gdb, at tcp:127.0.0.1:1234 unless told otherwise: unix:PATH or tcp:127.0.0.1:PORT
     #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, require_equals = true, default_missing_value = "tcp:127.0.0.1:1234", conflicts_with_all = ["flat", "lockstep"], help_heading = "Debugging and control")]
     pub gdb: Option<Endpoint>,
@@ -365,6 +378,13 @@ pub struct Run {
     /// Say at the end what the run cost
     #[arg(long, help_heading = "Input and output")]
     pub stats: bool,
+}
+
+impl Run {
+    /// Whether runs must repeat: guest time is virtual, and images stay as they are.
+    pub fn repeats(&self) -> bool {
+        self.lockstep.is_some() || self.record.is_some() || self.replay.is_some()
+    }
 }
 
 /// How drives are written.

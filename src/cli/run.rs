@@ -12,6 +12,7 @@ use idem86::machine::clock::ClockKind;
 use idem86::machine::engine::Watched;
 use idem86::machine::image::ImageOptions;
 use idem86::machine::image::source::Disk;
+use idem86::machine::input::recording::{Recording, ReplayError};
 use idem86::machine::machine::{Machine, Outcome};
 use idem86::machine::remote::gdb::GdbServer;
 use idem86::machine::remote::qmp::QmpServer;
@@ -44,12 +45,14 @@ pub enum Begin {
 pub fn run(args: &Run, begin: Begin) -> Result<u8, Failure> {
     let mut session = Session::new(args, begin)?;
     let ended = session.run();
+    // Also of a run that failed: it can be looked at again.
+    let recorded = session.write_recording();
     let closed = session.close().and_then(|()| if ended.is_ok() { session.save() } else { Ok(()) });
     if args.stats {
         session.print_stats();
     }
     let code = ended?;
-    closed?;
+    recorded.and(closed)?;
     Ok(code)
 }
 
@@ -101,6 +104,10 @@ struct Session<'a> {
     _qmp: Option<QmpServer>,
     /// Where the machine is saved at the end.
     directory: Option<VmDirectory>,
+    /// Where its recording goes.
+    record: Option<(PathBuf, File)>,
+    /// What is repeated first.
+    replay: Option<Recording>,
 }
 
 impl<'a> Session<'a> {
@@ -169,6 +176,11 @@ impl<'a> Session<'a> {
         });
         let (gdb, qmp) = (gdb.transpose()?, qmp.transpose()?);
         desk.outlive_halts(gdb.is_some() || qmp.is_some());
+        let replay = args.replay.as_ref().map(|path| recording(path)).transpose()?;
+        let record = args.record.clone().map(create).transpose()?;
+        if record.is_some() {
+            machine.record().map_err(|e| usage(&format_args!("--record: {e}")))?;
+        }
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
@@ -189,6 +201,8 @@ impl<'a> Session<'a> {
             _gdb: gdb,
             _qmp: qmp,
             directory,
+            record,
+            replay,
         })
     }
 
@@ -209,6 +223,17 @@ impl<'a> Session<'a> {
 
     fn run(&mut self) -> Result<u8, Failure> {
         let timeout = self.args.timeout.map(Duration::from_secs_f64);
+        if let Some(recording) = self.replay.take() {
+            return match self.repeat(&recording, timeout)? {
+                None if !self.args.steps.is_empty() => self.follow(timeout),
+                code => Ok(code.unwrap_or(0)),
+            };
+        }
+        self.follow(timeout)
+    }
+
+    /// Runs on until the end. Gives the exit code.
+    fn follow(&mut self, timeout: Option<Duration>) -> Result<u8, Failure> {
         loop {
             let turn = self.desk.turn(&mut self.machine, SLICE);
             self.move_output()?;
@@ -244,21 +269,43 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Repeats a recording. Gives an exit code if the run is to end before it does.
+    fn repeat(&mut self, recording: &Recording, timeout: Option<Duration>) -> Result<Option<u8>, Failure> {
+        let Session { machine, script, serial, debugcon, interrupted, started, .. } = self;
+        let is_late = || timeout.is_some_and(|t| started.elapsed() >= t);
+        let mut moved = Ok(());
+        let medium = |name: &str| Ok(Disk::from(ImageOptions { snapshot: true, ..ImageOptions::new(name) }));
+        let replayed = machine.replay_while(recording, medium, |machine| {
+            moved = drain(machine, script, serial, debugcon);
+            moved.is_ok() && !interrupted.load(Ordering::Relaxed) && !is_late()
+        });
+        let late = is_late();
+        moved?;
+        match replayed {
+            Ok(()) => {}
+            Err(ReplayError::Interrupted) => return Ok(Some(if late { EXIT_TIMEOUT } else { 0 })),
+            Err(error) => return Err(Failure::Failed(format!("--replay: {error}"))),
+        }
+        self.move_output()?;
+        let hash = self.machine.state_hash();
+        eprintln!("idem86: {} inputs were repeated; state {hash}", recording.len());
+        Ok(None)
+    }
+
+    /// Writes the recording, if one is made.
+    fn write_recording(&mut self) -> Result<(), Failure> {
+        let Some((path, mut file)) = self.record.take() else { return Ok(()) };
+        let failed = |e: &dyn Display| Failure::Failed(format!("{}: {e}", path.display()));
+        let recording = self.machine.recorded().map_err(|e| failed(&e))?;
+        file.write_all(&recording.to_bytes()).map_err(|e| failed(&e))?;
+        let hash = self.machine.state_hash();
+        eprintln!("idem86: {} inputs were recorded; state {hash}", recording.len());
+        Ok(())
+    }
+
     /// Takes what the guest printed to where it belongs.
     fn move_output(&mut self) -> Result<(), Failure> {
-        for n in 0..4 {
-            let bytes = self.machine.serial_output(n as u8);
-            if n == 0 {
-                self.script.serial_output(&bytes);
-            }
-            if let Some(sink) = self.serial.get_mut(n) {
-                sink.write(&bytes)?;
-            }
-        }
-        let bytes = self.machine.debug_output();
-        if let Some(sink) = &mut self.debugcon {
-            sink.write(&bytes)?;
-        }
+        drain(&mut self.machine, &mut self.script, &mut self.serial, &mut self.debugcon)?;
         self.report_failures();
         if let Some(terminal) = &mut self.terminal
             && self.last_frame.elapsed() >= FRAME
@@ -341,6 +388,33 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Takes what the guest printed to where it belongs.
+fn drain(
+    machine: &mut Machine,
+    script: &mut Script,
+    serial: &mut [Sink],
+    debugcon: &mut Option<Sink>,
+) -> Result<(), Failure> {
+    for n in 0..4 {
+        let bytes = machine.serial_output(n as u8);
+        if n == 0 {
+            script.serial_output(&bytes);
+        }
+        if let Some(sink) = serial.get_mut(n) {
+            sink.write(&bytes)?;
+        }
+    }
+    let bytes = machine.debug_output();
+    debugcon.as_mut().map_or(Ok(()), |sink| sink.write(&bytes))
+}
+
+/// The recording in a file.
+fn recording(path: &Path) -> Result<Recording, Failure> {
+    let named = |e: &dyn Display| Failure::Usage(format!("{}: {e}", path.display()));
+    let bytes = std::fs::read(path).map_err(|e| named(&e))?;
+    Recording::from_bytes(&bytes).map_err(|e| named(&e))
+}
+
 /// The machine that the arguments describe.
 pub fn builder(args: &Run) -> Result<Builder, Failure> {
     let mut builder = Machine::builder().memory(args.memory).cpu(args.cpu).engine(args.engine.kind()?);
@@ -351,7 +425,7 @@ pub fn builder(args: &Run) -> Result<Builder, Failure> {
         builder = builder.vga_bios(path);
     }
     builder = builder.reboot(!args.no_reboot);
-    if args.clock == ClockArg::Host && args.lockstep.is_none() {
+    if args.clock == ClockArg::Host && !args.repeats() {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start = CivilDateTime::from_unix_seconds(since_epoch.as_secs());
         builder = builder.clock(ClockKind::Host).start_time(start);
@@ -364,7 +438,7 @@ pub fn builder(args: &Run) -> Result<Builder, Failure> {
     }
     let disk = |drive: &Drive| {
         let Drive(options) = drive;
-        let snapshot = options.snapshot || args.snapshot || args.lockstep.is_some();
+        let snapshot = options.snapshot || args.snapshot || args.repeats();
         Disk::from(ImageOptions { snapshot, ..options.clone() })
     };
     for (letter, drive) in ('a'..).zip([&args.hda, &args.hdb, &args.hdc, &args.hdd]) {

@@ -8,6 +8,8 @@ use idem86::machine::config::{Config, IdeDrive};
 use idem86::machine::image::detect::ImageKind;
 use idem86::machine::machine::Machine;
 use idem86::{InputError, Recording, Snapshot, Until};
+use std::path::Path;
+use std::process::Command;
 
 /// A generator of chance (xorshift64): snapshots are taken at moments that nobody chose.
 struct Chance(u64);
@@ -70,6 +72,60 @@ fn freedos_repeats_exactly() {
     let steps =
         ["wait-screen ^A:.>$", "type ver\\ndir *.com\\n", "wait-screen bytes free", "type echo a>b.txt\\n"];
     repeats(test, config, &steps, 30);
+}
+
+/// `idem86 run` of the FreeDOS diskette on `engine`. Gives what it says of the recording: the state's hash.
+fn command(image: &Path, engine: &str, rest: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_idem86"));
+    program.arg("run").arg(image).args(["--memory", "16M", "--display", "none", "--timeout", "120"]);
+    let out = program.args(["--engine", engine]).args(rest).output().expect("the program starts");
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{text}");
+    let line = text.lines().find(|line| line.contains("inputs were")).unwrap_or_else(|| panic!("{text}"));
+    line.rsplit(' ').next().expect("a hash").to_owned()
+}
+
+#[test]
+fn a_session_is_recorded_and_repeated_by_the_command() {
+    let test = "FreeDOS recorded by the command";
+    let Some(image) = guest(test, "freedos722.img") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("session.rec");
+    let file = path.to_str().expect("a name");
+    let image_before = std::fs::read(&image).expect("the image");
+    let steps = [
+        "--record",
+        file,
+        "--do",
+        "wait-screen ^A:.>$",
+        "--do",
+        "type echo recorded>x.txt\\ntype x.txt\\n",
+        "--do",
+        "wait-screen ^recorded$",
+        "--do",
+        "key shift-z",
+        "--do",
+        "sleep 0.05",
+    ];
+    let recorder = engines().last().expect("one engine runs everywhere").name();
+    let recorded = command(&image, recorder, &steps);
+    assert_eq!(std::fs::read(&image).expect("the image"), image_before, "it is left alone");
+    for engine in engines() {
+        let shown = folder.path().join("screen.txt");
+        let show = format!("screen-text {}", shown.display());
+        let repeated = command(&image, engine.name(), &["--replay", file, "--do", &show]);
+        assert_eq!(repeated, recorded, "on {}", engine.name());
+        let screen = std::fs::read_to_string(&shown).expect("the step was done");
+        assert!(screen.lines().any(|line| line.trim_end() == "recorded"), "{screen}");
+    }
+    say(&test, &format_args!("state {recorded}"));
+    // Another machine is refused.
+    let mut program = Command::new(env!("CARGO_BIN_EXE_idem86"));
+    let out = program.arg("run").arg(&image).args(["--memory", "32M", "--display", "none", "--replay", file]);
+    let out = out.output().expect("the program starts");
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((out.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.contains("the machine is not the one that was recorded"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use idem86::devices::irq::IrqLine;
 use idem86::devices::pci::{Bar, PciIdentity};
 use idem86::machine::attached::AttachError;
 use idem86::machine::registers::Register;
-use idem86::{Attachment, Device, Ended, GuestDuration, GuestTime, Machine, Until};
+use idem86::machine::snapshot::Bases;
+use idem86::{Attachment, Device, Ended, GuestDuration, GuestTime, Machine, Snapshot, Until};
 
 /// A timer: writing n to its register has it interrupt n microseconds later; reading gives how often it did, and lowers
 /// the line. At offset 4 of any region it copies the doubleword at physical address 8000h to 9000h.
@@ -182,6 +183,85 @@ fn a_fork_has_a_device_of_its_own() {
     assert_eq!(machine.state_hash(), one.state_hash());
     machine.restore(&snapshot).unwrap();
     assert_eq!(machine.state_hash(), start);
+}
+
+/// A timer that a later program has: it saves one byte more, and takes what the first one saved.
+struct Later(Timer);
+
+impl Device for Later {
+    fn read(&mut self, region: usize, offset: u64, size: AccessSize, now: GuestTime) -> u32 {
+        self.0.read(region, offset, size, now)
+    }
+
+    fn write(&mut self, region: usize, offset: u64, size: AccessSize, value: u32, now: GuestTime) {
+        self.0.write(region, offset, size, value, now);
+    }
+
+    fn next_event(&self) -> Option<GuestTime> {
+        self.0.next_event()
+    }
+
+    fn advance(&mut self, now: GuestTime) {
+        self.0.advance(now);
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn save(&self) -> Vec<u8> {
+        [self.0.save().as_slice(), &[0]].concat()
+    }
+
+    fn restore_version(&mut self, version: u32, saved: &[u8]) -> Result<(), String> {
+        match (version, saved) {
+            (0, old) => self.0.restore(old),
+            (1, [old @ .., 0]) => self.0.restore(old),
+            _ => Err(format!("no timer saves this in version {version}")),
+        }
+    }
+}
+
+#[test]
+fn a_devices_state_is_saved_to_disk_by_name_and_version() {
+    let attachment = |name: &str| Attachment::fixed(name).ports(0x300..=0x307).irq(5);
+    let mut machine = timer(engines()[0]);
+    machine.run_until(Until::serial("3").or(Until::millis(5000))).unwrap();
+    let hash = machine.state_hash();
+    let mut stream = Vec::new();
+    machine.snapshot().unwrap().write_to(&mut stream).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    machine.save(folder.path(), &mut |_, _| {}).unwrap();
+    machine.run_until(Until::millis(1)).unwrap();
+    let load = || {
+        let streamed = Snapshot::read_from(stream.as_slice(), Bases::Nowhere).unwrap();
+        [streamed, Snapshot::load(folder.path()).unwrap()]
+    };
+    for snapshot in load() {
+        let mut again = snapshot.spawn_with(|m| m.attach(attachment("timer"), Timer::new).unwrap()).unwrap();
+        assert_eq!(again.state_hash(), hash);
+        again.run_until(Until::millis(1)).unwrap();
+        assert_eq!(again.state_hash(), machine.state_hash());
+        // A fork of it has the device too.
+        assert_eq!(again.fork().unwrap().state_hash(), machine.state_hash());
+        // A later version takes it, and what that one saves is nothing for the first.
+        let later = |line| Later(Timer::new(line));
+        let mut later = snapshot.spawn_with(|m| m.attach(attachment("timer"), later).unwrap()).unwrap();
+        later.run_until(Until::millis(1)).unwrap();
+        assert!(later.serial_output(0).len() > 5, "it goes on");
+        let mut newer = Vec::new();
+        later.snapshot().unwrap().write_to(&mut newer).unwrap();
+        let newer = Snapshot::read_from(newer.as_slice(), Bases::Nowhere).unwrap();
+        let refused = newer.spawn_with(|m| m.attach(attachment("timer"), Timer::new).unwrap()).err().unwrap();
+        let line = "timer: saved in version 1, the device has version 0";
+        assert!(refused.to_string().ends_with(line), "{refused}");
+        // Without it, or with another.
+        let none = snapshot.spawn().err().unwrap().to_string();
+        assert!(none.ends_with("[\"timer\"] were saved, [] are attached"), "{none}");
+        let other =
+            snapshot.spawn_with(|m| m.attach(attachment("clock"), Timer::new).unwrap()).err().unwrap();
+        assert!(other.to_string().ends_with("[\"timer\"] were saved, [\"clock\"] are attached"), "{other}");
+    }
 }
 
 #[test]

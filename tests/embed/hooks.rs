@@ -257,3 +257,158 @@ fn block_transfers_of_hooked_ports_are_seen_one_by_one() {
         assert_eq!(*written.lock().unwrap(), [3, 6, 9, 12, 15]);
     }
 }
+
+#[test]
+fn hooks_on_physical_memory_answer_change_and_swallow() {
+    for engine in engines() {
+        let mut machine = counting(engine);
+        let before = total(&mut machine);
+        // What memory holds is told; what is answered is read instead, and what is written then is written.
+        let told = Arc::new(AtomicU64::new(0));
+        let seen = told.clone();
+        let reads = machine.hook_physical(0x8000..=0x8000, move |access| {
+            if !access.is_write {
+                assert_eq!((access.address, access.size), (0x8000, 2));
+                seen.store(access.value.unwrap(), Relaxed);
+                access.answer(0xFF_1000);
+            }
+        });
+        machine.run_until(Until::work(3)).unwrap();
+        assert_eq!((told.load(Relaxed), total(&mut machine)), (u64::from(before), 0x1001));
+        machine.run_until(Until::work(300)).unwrap();
+        assert_eq!(total(&mut machine), 0x1001, "always the same is read");
+        // One that came later is asked of what the first leaves: here writes.
+        let writes = machine.hook_physical(0x8001..=0x8001, |access| {
+            assert!(access.is_write && access.value == Some(0x1001));
+            access.replace(0xABCD_7777);
+        });
+        machine.run_until(Until::work(3)).unwrap();
+        assert_eq!(total(&mut machine), 0x7777, "as wide as the access");
+        assert!(machine.unhook(writes) && machine.unhook(reads) && !machine.unhook(reads));
+        machine.run_until(Until::work(3)).unwrap();
+        assert_eq!(total(&mut machine), 0x7778);
+        let swallow = machine.hook_physical(0..=u64::MAX, |access| {
+            if access.is_write {
+                access.answer(0);
+            }
+        });
+        machine.run_until(Until::work(3000)).unwrap();
+        assert_eq!(total(&mut machine), 0x7778);
+        assert!(machine.unhook(swallow));
+        machine.hook_physical(0x8000..=0x8001, |access| access.stop());
+        assert_eq!(machine.run_until(Until::millis(10)).unwrap(), Ended::Hook);
+        assert_eq!(total(&mut machine), 0x7779, "behind the instruction");
+        assert_eq!(machine.register(Register::Eip), u64::from(LOOP) + 5);
+    }
+}
+
+#[test]
+fn hooks_on_physical_memory_see_all_widths_and_what_the_processor_does_itself() {
+    for engine in engines() {
+        let image = floppy(|a| {
+            a.cli().unwrap();
+            a.cld().unwrap();
+            a.mov(cx, 3).unwrap();
+            a.mov(si, 0x9000).unwrap();
+            a.mov(di, 0x9100).unwrap();
+            a.rep().movsb().unwrap();
+            a.mov(eax, dword_ptr(0x9FFE)).unwrap();
+            a.movq(mm0, qword_ptr(0x9200)).unwrap();
+            a.push(ax).unwrap();
+            a.inc(byte_ptr(0x9300)).unwrap();
+            a.mov(word_ptr(0x81 * 4), 0x7D00).unwrap();
+            a.mov(word_ptr(0x81 * 4 + 2), 0).unwrap();
+            a.int(0x81).unwrap();
+        });
+        let mut image = image;
+        image[0x100] = 0xF4;
+        let mut machine = machine(engine, image).build().unwrap();
+        assert_eq!(machine.run_until(Until::breakpoint(0x7C00)).unwrap(), Ended::Breakpoint);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        for range in [0x9000..=0xA000, 0x7BF0..=0x7BFF, 0x204..=0x207, 0x7D00..=0x7D00] {
+            let log = log.clone();
+            machine.hook_physical(range, move |access| {
+                log.lock().unwrap().push((access.address, access.size, access.is_write));
+            });
+        }
+        assert_eq!(machine.run_until(Until::millis(100)).unwrap(), Ended::Stuck);
+        let (read, write) = (false, true);
+        // The string, byte by byte; across the page, byte by byte; the quadword; the stack; a read-modify-write; the
+        // vector, written and read; and the frame of the interrupt. The HLT at 7D00h is fetched, not read.
+        let expected = [
+            (0x9000, 1, read),
+            (0x9100, 1, write),
+            (0x9001, 1, read),
+            (0x9101, 1, write),
+            (0x9002, 1, read),
+            (0x9102, 1, write),
+            (0x9FFE, 1, read),
+            (0x9FFF, 1, read),
+            (0xA000, 1, read),
+            (0x9200, 8, read),
+            (0x7BFE, 2, write),
+            (0x9300, 1, read),
+            (0x9300, 1, write),
+            (0x204, 2, write),
+            (0x206, 2, write),
+            (0x204, 4, read),
+            (0x7BFC, 2, write),
+            (0x7BFA, 2, write),
+            (0x7BF8, 2, write),
+        ];
+        assert_eq!(*log.lock().unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_hook_on_physical_memory_stands_for_a_device() {
+    for engine in engines() {
+        // Paging, in flat 32-bit mode, with a page of the hook's where nothing is: F0000000h, mapped at 400000h.
+        let image = floppy(|a| {
+            a.cli().unwrap();
+            a.mov(word_ptr(0x7E00), 23).unwrap();
+            a.mov(dword_ptr(0x7E02), 0x7E08).unwrap();
+            let rows = [(0x7E10, 0x0000_FFFF), (0x7E14, 0x00CF_9200)];
+            for (at, value) in rows {
+                a.mov(dword_ptr(at), value).unwrap();
+            }
+            a.mov(dword_ptr(0xA000), 0x83).unwrap();
+            a.mov(dword_ptr(0xA004), 0xF000_0083u32).unwrap();
+            a.mov(eax, 0xA000).unwrap();
+            a.mov(cr3, eax).unwrap();
+            a.mov(eax, 0x10).unwrap();
+            a.mov(cr4, eax).unwrap();
+            a.lgdt(fword_ptr(0x7E00)).unwrap();
+            a.mov(eax, cr0).unwrap();
+            a.or(eax, 0x8000_0001u32 as i32).unwrap();
+            a.mov(cr0, eax).unwrap();
+            a.mov(bx, 8).unwrap();
+            a.mov(ds, bx).unwrap();
+            a.mov(esi, 0x40_0010).unwrap();
+            a.mov(ebx, dword_ptr(esi)).unwrap();
+            a.mov(dword_ptr(esi + 4), ebx).unwrap();
+            a.mov(ecx, dword_ptr(esi + 0x20)).unwrap();
+            stop(a);
+        });
+        let mut machine = machine(engine, image).build().unwrap();
+        let written = Arc::new(AtomicU64::new(0));
+        let log = written.clone();
+        machine.hook_physical(0xF000_0010..=0xF000_0017, move |access| {
+            let offset = access.address - 0xF000_0010;
+            match access.is_write {
+                true => {
+                    log.store(offset << 32 | access.value.unwrap(), Relaxed);
+                    access.answer(0);
+                }
+                false => {
+                    assert_eq!(access.value, None, "no memory is there");
+                    access.answer(0xFEED_0000 + offset);
+                }
+            }
+        });
+        assert_eq!(machine.run_until(Until::millis(5000)).unwrap(), Ended::Stuck);
+        assert_eq!(machine.register(Register::Ebx), 0xFEED_0000);
+        assert_eq!(written.load(Relaxed), 4 << 32 | 0xFEED_0000);
+        assert_eq!(machine.register(Register::Ecx), 0xFFFF_FFFF, "the rest of the page is as before");
+    }
+}

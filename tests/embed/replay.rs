@@ -3,9 +3,13 @@
 use crate::support::{engines, floppy, machine, open_serial};
 use iced_x86::code_asm::*;
 use idem86::devices::ps2::MouseButtons;
+use idem86::machine::registers::RegisterError;
+use idem86::machine::snapshot::state::StateError;
 use idem86::{
-    ClockKind, DriveName, Ended, EngineKind, Input, InputError, Machine, Recording, ReplayError, Until,
+    ClockKind, DriveName, Ended, EngineKind, Input, InputError, Machine, Recording, Register, ReplayError,
+    SnapshotError, Until,
 };
+use std::ops::ControlFlow;
 
 /// A guest that copies what arrives at the keyboard and at COM1 to COM1, and stirs memory all the time, so that it is
 /// never twice the same.
@@ -149,4 +153,73 @@ fn what_cannot_be_repeated_is_refused() {
         assert!(Recording::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
     }
     assert_eq!(Recording::from_bytes(&bytes).unwrap(), recording);
+}
+
+#[test]
+fn what_the_program_writes_is_recorded_too() {
+    let mut original = fresh(engines()[0]);
+    run(&mut original, 700, 50_000);
+    let before = original.snapshot().unwrap();
+    original.record().unwrap();
+    assert!(original.is_recording());
+    run(&mut original, 20, 50_000);
+    original.write_physical(0x9000, b"by address");
+    original.write_linear(0x20_0FFE, b"over pages").unwrap();
+    run(&mut original, 20, 50_000);
+    // From within a run: the hook is not needed to repeat it.
+    let here = original.cpu.linear_ip() as u32;
+    let mut calls = 0u8;
+    let hook = original.hook_execution(here, move |machine| {
+        calls += 1;
+        machine.write_physical(0x9100, &[calls; 3]);
+        machine.set_register(Register::Edi, u64::from(calls)).unwrap();
+        ControlFlow::Continue(())
+    });
+    run(&mut original, 2, 50_000);
+    assert!(original.unhook(hook));
+    let mut state = original.cpu.save();
+    state.simd.xmm[3] = [7; 16];
+    original.set_processor(state.clone()).unwrap();
+    state.retired += 1;
+    assert!(matches!(original.set_processor(state), Err(RegisterError::Work { .. })));
+    assert!(original.set_register(Register::Cr0, 1 << 31).is_err(), "what is refused is not recorded");
+    run(&mut original, 20, 50_000);
+    original.reset();
+    run(&mut original, 300, 50_000);
+    assert!(matches!(original.restore(&before), Err(SnapshotError::State(StateError::Recording))));
+    let state = original.save_state();
+    assert!(matches!(original.restore_state(&state), Err(StateError::Recording)));
+
+    let recording = Recording::from_bytes(&original.recorded().unwrap().to_bytes()).unwrap();
+    assert!(!original.is_recording() && recording.len() > 6, "{}", recording.len());
+    for engine in engines() {
+        let mut machine = before.spawn_on(engine).unwrap();
+        let mut asked = 0;
+        machine
+            .replay_while(&recording, medium, |_| {
+                asked += 1;
+                true
+            })
+            .unwrap();
+        assert_eq!(machine.state_hash(), original.state_hash());
+        assert!(asked >= 30, "every ten milliseconds of 362: {asked}");
+        let mut bytes = [0; 10];
+        machine.read_physical(0x20_0FFE, &mut bytes);
+        assert_eq!(&bytes, b"over pages");
+    }
+    let mut machine = before.spawn().unwrap();
+    assert!(matches!(machine.replay_while(&recording, medium, |_| false), Err(ReplayError::Interrupted)));
+    original.restore(&before).unwrap();
+}
+
+#[test]
+fn what_is_written_past_the_machine_is_noticed() {
+    let mut original = fresh(engines()[0]);
+    original.record().unwrap();
+    run(&mut original, 700, 50_000);
+    let state = original.cpu.gpr.get::<u32>(idem86::cpu::state::gpr::DI);
+    original.cpu.gpr.set(idem86::cpu::state::gpr::DI, state ^ 0x5555_0000);
+    run(&mut original, 10, 50_000);
+    let recording = original.recorded().unwrap();
+    assert!(matches!(fresh(engines()[0]).replay(&recording, medium), Err(ReplayError::Differs { .. })));
 }

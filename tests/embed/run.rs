@@ -4,8 +4,9 @@ use crate::support::{engines, floppy, machine, open_serial, print, stop};
 use iced_x86::code_asm::*;
 use idem86::cpu::state::gpr;
 use idem86::devices::access::AccessSize;
+use idem86::devices::uart::Pace;
 use idem86::devices::vga::Look;
-use idem86::{ClockKind, Ended, GuestDuration, Machine, RunError, Until};
+use idem86::{ClockKind, Ended, GuestDuration, Machine, Register, RunError, Until};
 use std::time::Duration;
 
 /// Runs through the BIOS, until the boot sector writes to port 80h for the first time with this value.
@@ -88,6 +89,79 @@ fn text_is_found_once_and_in_order() {
     assert_eq!(machine.run_until(serial("second")).unwrap(), Ended::Stuck, "what lies before was passed");
     assert_eq!(machine.peek_serial(0), b"first\r\nsecond\r\nfirst again\r\n");
     assert!(matches!(machine.run_until(Until::serial("(")), Err(RunError::Pattern(_))));
+}
+
+#[test]
+fn text_ends_the_run_behind_the_instruction_that_printed_it() {
+    for pace in [Pace::Immediate, Pace::Baud] {
+        let mut seen = Vec::new();
+        for engine in engines() {
+            for before in [0, 1, 77_777, 250_000] {
+                // Prints the alphabet, counting all the time between two letters.
+                let image = floppy(|a| {
+                    open_serial(a);
+                    a.mov(al, i32::from(b'A')).unwrap();
+                    let (mut again, mut wait) = (a.create_label(), a.create_label());
+                    a.set_label(&mut again).unwrap();
+                    a.mov(dx, 0x3F8).unwrap();
+                    a.out(dx, al).unwrap();
+                    a.mov(bp, 40_000).unwrap();
+                    a.set_label(&mut wait).unwrap();
+                    a.inc(ebx).unwrap();
+                    a.dec(bp).unwrap();
+                    a.jnz(wait).unwrap();
+                    a.inc(al).unwrap();
+                    a.jmp(again).unwrap();
+                });
+                let mut machine = machine(engine, image).serial_pace(pace).build().unwrap();
+                let begun = machine.run_until(Until::serial("A").or(Until::millis(5000))).unwrap();
+                assert!(matches!(begun, Ended::Serial { .. }), "{begun:?}");
+                if before > 0 {
+                    machine.run_until(Until::work(before)).unwrap();
+                }
+                let ended = machine.run_until(Until::serial("DE").or(Until::millis(5000))).unwrap();
+                assert!(matches!(ended, Ended::Serial { .. }), "{ended:?}");
+                if pace == Pace::Immediate {
+                    assert_eq!(machine.register(Register::Eax) as u8, b'E');
+                    assert_eq!(machine.register(Register::Ebp) as u16, 0, "the loop has not begun again");
+                }
+                seen.push((machine.counters().work, machine.now(), machine.state_hash()));
+            }
+        }
+        assert!(seen.iter().all(|s| *s == seen[0]), "{pace:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn the_screen_is_looked_at_at_moments_that_no_run_decides() {
+    let mut seen = Vec::new();
+    for engine in engines() {
+        for slice in [1_000_000_000, 900_001, 77_773] {
+            let mut machine = booted(engine, |a| {
+                // Some time later: a letter on the screen.
+                a.mov(ecx, 5_000_000).unwrap();
+                let mut wait = a.create_label();
+                a.set_label(&mut wait).unwrap();
+                a.dec(ecx).unwrap();
+                a.jnz(wait).unwrap();
+                a.mov(bx, 0xB800).unwrap();
+                a.mov(es, bx).unwrap();
+                a.mov(byte_ptr(0).es(), i32::from(b'@')).unwrap();
+                let mut again = a.create_label();
+                a.set_label(&mut again).unwrap();
+                a.inc(ecx).unwrap();
+                a.jmp(again).unwrap();
+            });
+            // Divided by other conditions, which are looked at with the screen.
+            let wait = Until::screen("@").or(Until::port_write(0x9999)).or(Until::millis(5000));
+            machine.run_until(Until::work(slice / 1000)).unwrap();
+            let ended = machine.run_until(&wait).unwrap();
+            assert!(matches!(ended, Ended::Screen { .. }), "{ended:?}");
+            assert_eq!(machine.now().as_nanos() % 10_000_000, 0);
+            seen.push((machine.counters().work, machine.now(), machine.state_hash()));
+        }
+    }
+    assert!(seen.iter().all(|s| *s == seen[0]), "{seen:?}");
 }
 
 #[test]

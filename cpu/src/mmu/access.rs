@@ -33,7 +33,7 @@ impl Cpu {
         }
         let t = self.walk(biu, linear, access, view.is_user())?;
         let frame = t.frame & self.a20_mask;
-        let watched = view == View::UserAligned || self.watches(page);
+        let watched = view == View::UserAligned || self.watches(page) || self.intercepts.meet(frame, 0x1000);
         let (ram, slow_read, slow_write, plain) = match biu.bus.page(frame) {
             PageKind::Ram(at) => {
                 if access == Access::Write {
@@ -98,7 +98,7 @@ impl Cpu {
         let first = self.translate(biu, linear, access, view)?;
         let head = head_size(linear, size);
         if head == size {
-            let value = self.read_physical(biu, first, size);
+            let value = self.read_data(biu, first, size);
             self.watch_read(linear, size, access);
             return Ok(value);
         }
@@ -106,7 +106,7 @@ impl Cpu {
         let mut value = 0;
         for i in 0..size {
             let at = if i < head { first + i as u64 } else { second + (i - head) as u64 };
-            value |= self.read_physical(biu, at, 1) << (8 * i);
+            value |= self.read_data(biu, at, 1) << (8 * i);
         }
         self.watch_read(linear, size, access);
         Ok(value)
@@ -142,13 +142,13 @@ impl Cpu {
         self.check_alignment(linear, size, view)?;
         let first = self.translate(biu, linear, Access::Write, view)?;
         if head == size {
-            self.write_physical(biu, first, size, value);
+            self.write_data(biu, first, size, value);
         } else {
             let second =
                 self.translate(biu, (linear + head as u64) & self.linear_mask, Access::Write, view)?;
             for i in 0..size {
                 let at = if i < head { first + i as u64 } else { second + (i - head) as u64 };
-                self.write_physical(biu, at, 1, value >> (8 * i) & 0xFF);
+                self.write_data(biu, at, 1, value >> (8 * i) & 0xFF);
             }
         }
         self.watch(linear, size, true);
@@ -168,10 +168,10 @@ impl Cpu {
             let (quads, rest) = part.as_chunks_mut::<8>();
             let rest_at = address + 8 * quads.len() as u64;
             for (i, quad) in quads.iter_mut().enumerate() {
-                *quad = self.read_physical(biu, address + 8 * i as u64, 8).to_le_bytes();
+                *quad = self.read_data(biu, address + 8 * i as u64, 8).to_le_bytes();
             }
             for (i, byte) in rest.iter_mut().enumerate() {
-                *byte = self.read_physical(biu, rest_at + i as u64, 1) as u8;
+                *byte = self.read_data(biu, rest_at + i as u64, 1) as u8;
             }
         }
         self.watch(linear, out.len(), false);
@@ -191,10 +191,10 @@ impl Cpu {
             let (quads, rest) = part.as_chunks::<8>();
             let rest_at = address + 8 * quads.len() as u64;
             for (i, quad) in quads.iter().enumerate() {
-                self.write_physical(biu, address + 8 * i as u64, 8, u64::from_le_bytes(*quad));
+                self.write_data(biu, address + 8 * i as u64, 8, u64::from_le_bytes(*quad));
             }
             for (i, byte) in rest.iter().enumerate() {
-                self.write_physical(biu, rest_at + i as u64, 1, u64::from(*byte));
+                self.write_data(biu, rest_at + i as u64, 1, u64::from(*byte));
             }
         }
         self.watch(linear, data.len(), true);

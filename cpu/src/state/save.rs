@@ -192,6 +192,7 @@ impl Cpu {
             engine_missed_code: _,
             // Those of a host, not of the guest.
             stops: _,
+            intercepts: _,
             reports: _,
         } = self;
         // INTR and A20M# are levels and sampled when a run begins; an NMI was latched, a new memory map obeyed.

@@ -32,9 +32,12 @@ struct Marks {
     msr: &'static [u32],
 }
 
+/// A row of the table below.
+type Row = (Feature, &'static [&'static [u8]], u32, &'static [u32]);
+
 fn marks() -> Vec<Marks> {
     use Feature::*;
-    let rows: [(Feature, &[&[u8]], u32, &[u32]); 25] = [
+    let rows: [Row; 25] = [
         (Vme, &[], cr4::VME | cr4::PVI, &[]),
         (De, &[], cr4::DE, &[]),
         (Pse, &[], cr4::PSE, &[]),

@@ -5,6 +5,7 @@
 //! | [`Machine::hook_ports`], [`Machine::observe_ports`] | around a port access | the call; other ports nothing |
 //! | [`Machine::hook_execution`] | before an instruction | an exit of the engine for each call |
 //! | [`Machine::hook_memory`] | behind an instruction that accessed memory | an exit for each call; the slow path for all accesses to the pages |
+//! | [`Machine::hook_physical`] | before an access to physical memory, which it may answer | the call; the slow path for all accesses to the pages |
 //! | [`Machine::hook_events`] | before an exception or interrupt is delivered | the call |
 //! | [`Machine::hook_blocks`] | before a block of code | the machine runs on the interpreter, without links between blocks |
 //!
@@ -15,10 +16,12 @@
 mod code;
 mod event;
 mod memory;
+mod physical;
 mod port;
 
 use crate::machine::Machine;
 pub use memory::MemoryAccess;
+pub use physical::PhysicalAccess;
 pub use port::PortAccess;
 
 use code::{Blocks, Execution};
@@ -26,6 +29,7 @@ use event::Events;
 use idem86_cpu::report::Reports;
 use idem86_devices::access::AccessSize;
 use memory::Memory;
+use physical::Physical;
 use port::Ports;
 use std::ops::ControlFlow;
 
@@ -40,8 +44,11 @@ pub(crate) struct Hooks {
     pub(crate) ports: Ports,
     execution: List<Execution>,
     memory: List<Memory>,
+    physical: List<Physical>,
     events: List<Events>,
     blocks: List<Blocks>,
+    /// A condition waits for what serial ports print.
+    pub exact_output: bool,
     /// A hook wants the run to end.
     pub stop: bool,
     /// The access that ends the run.
@@ -107,6 +114,8 @@ impl Machine {
             self.cpu.remove_execution_stop(hook.linear);
         } else if let Some(hook) = hooks.memory.remove(id) {
             self.cpu.remove_watch(hook.watch);
+        } else if let Some(hook) = hooks.physical.remove(id) {
+            self.cpu.remove_intercept(&hook.range);
         } else if hooks.events.remove(id).is_some() || hooks.blocks.remove(id).is_some() {
             self.cpu.set_reports(hooks.reports());
         } else {

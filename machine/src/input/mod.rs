@@ -9,6 +9,9 @@ use crate::image::source::Disk;
 use crate::keyboard::parse_chord;
 use crate::machine::Machine;
 use crate::plan::IDE_SLOTS;
+use crate::registers::{Register, RegisterError};
+use idem86_cpu::state::save::CpuState;
+use idem86_devices::access::DmaMemory;
 use idem86_devices::ps2::{KeyCode, Keystroke, MouseButtons};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +50,22 @@ pub enum Input {
         /// The medium's name for a recording; `None`: the drive is left empty.
         name: Option<String>,
     },
+    /// Physical memory is written, as [`Machine::write_physical`] does.
+    Memory {
+        /// The first byte.
+        address: u64,
+        /// What is written.
+        bytes: Vec<u8>,
+    },
+    /// A register is set, as [`Machine::set_register`] does.
+    Register {
+        /// Which one.
+        register: Register,
+        /// To what.
+        value: u64,
+    },
+    /// The processor is put into another state, as [`Machine::set_processor`] does.
+    Processor(Box<CpuState>),
 }
 
 /// A drive whose medium can be changed.
@@ -78,6 +97,9 @@ pub enum InputError {
     /// The drive does not take the medium, or there is no such drive.
     #[error("drive {0:?}: {1}")]
     Drive(DriveName, String),
+    /// The processor cannot be in this state.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// A medium goes in by [`Machine::insert`], which has it.
     #[error("there is no medium with an input")]
     NoMedium,
@@ -95,6 +117,10 @@ impl Machine {
     /// Does what `input` says, and notes it if a recording is made.
     fn apply(&mut self, input: Input, medium: Option<Disk>) -> Result<(), InputError> {
         let now = self.now();
+        if self.recorder.is_some() {
+            // Hooks may give inputs too; a replay gives them when what was due has been done.
+            self.service(now);
+        }
         match &input {
             Input::Keys(events) => self.keyboard.chord(events.iter().copied()),
             Input::MoveMouse { right, down, wheel } => {
@@ -103,9 +129,12 @@ impl Machine {
             Input::Buttons(buttons) => self.inputs.press(*buttons),
             Input::Serial { port, bytes } if *port < 4 => self.inputs.send(usize::from(*port), bytes),
             Input::Serial { port, .. } => return Err(InputError::NoPort(*port)),
-            Input::Reset => self.reset(),
+            Input::Reset => self.restart(),
             Input::PowerButton => self.board.power.press_power_button(),
             Input::Medium { drive, .. } => self.change_medium(*drive, medium)?,
+            Input::Memory { address, bytes } => self.memory().write(*address, bytes),
+            Input::Register { register, value } => self.change_register(*register, *value)?,
+            Input::Processor(state) => self.change_processor(state)?,
         }
         self.inputs.given = self.inputs.given.wrapping_add(1);
         if let Some(recorder) = &mut self.recorder {

@@ -5,8 +5,9 @@ use crate::clock::ClockKind;
 use crate::image::source::Disk;
 use crate::machine::{Limits, Machine, Pass};
 use crate::snapshot::hash::StateHash;
+use crate::snapshot::state::LATEST;
 use idem86_cpu::bus::Work;
-use idem86_devices::time::GuestTime;
+use idem86_devices::time::{GuestDuration, GuestTime};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -14,6 +15,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const MAGIC: &[u8; 8] = b"idem86-i";
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
+
+/// Guest time between two questions whether a replay is to go on.
+const ASK_EVERY: GuestDuration = GuestDuration::from_millis(10);
 
 /// A moment of a run under the virtual clock, and the machine's state then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,9 @@ pub enum ReplayError {
         /// Work retired.
         work: Work,
     },
+    /// Whoever wanted it wants it no more.
+    #[error("the replay was interrupted")]
+    Interrupted,
     /// An input cannot be given again.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -147,7 +154,12 @@ impl Recording {
             postcard::from_bytes(content).map_err(|_| ReplayError::Format("its content makes no sense"))?;
         let times = recording.entries.iter().map(|entry| entry.now);
         let in_order = [recording.start.now].into_iter().chain(times).chain([recording.end.now]).is_sorted();
-        if in_order { Ok(recording) } else { Err(ReplayError::Format("its inputs are not in order")) }
+        let expressible = recording.end.now <= LATEST && recording.end.work <= LATEST.as_nanos();
+        if in_order && expressible {
+            Ok(recording)
+        } else {
+            Err(ReplayError::Format("its inputs are not in order"))
+        }
     }
 }
 
@@ -165,8 +177,10 @@ impl Machine {
 
     /// Records from now on what reaches the machine from outside. What was recorded before is dropped.
     ///
-    /// What does not go through [`Machine::input`] and its relatives is not recorded: hooks that change the machine,
-    /// memory and registers that are written, devices that answer differently each time.
+    /// Inputs are recorded, and with them what this program writes to memory and registers by the methods of the machine,
+    /// from hooks too: a replay needs no hook for it, and must have none. What is done to the machine's public fields or
+    /// by [`Machine::memory`] is not recorded, nor are the answers of hooks and of devices that answer differently each
+    /// time; a replay that they led elsewhere says so. While it is recorded a machine cannot be restored.
     pub fn record(&mut self) -> Result<(), ReplayError> {
         self.must_repeat()?;
         self.settle();
@@ -182,13 +196,29 @@ impl Machine {
         Ok(Recording { start, given, entries, end: self.moment() })
     }
 
+    /// Whether a recording is under way.
+    pub fn is_recording(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// Repeats `recording` to its end, and checks that the machine is then in the same state. The machine must be like
     /// the one that was recorded, on any engine, and stand where the recording begins, or, by a snapshot, at a later
     /// moment of the same run. `medium` finds the media that were put into drives, by the names that they were given.
     pub fn replay(
         &mut self,
         recording: &Recording,
+        medium: impl FnMut(&str) -> Result<Disk, InputError>,
+    ) -> Result<(), ReplayError> {
+        self.replay_while(recording, medium, |_| true)
+    }
+
+    /// As [`Machine::replay`], as long as `go_on` says so, which is asked every ten milliseconds of guest time: to take
+    /// what the guest printed, or to give up, with [`ReplayError::Interrupted`].
+    pub fn replay_while(
+        &mut self,
+        recording: &Recording,
         mut medium: impl FnMut(&str) -> Result<Disk, InputError>,
+        mut go_on: impl FnMut(&mut Machine) -> bool,
     ) -> Result<(), ReplayError> {
         self.must_repeat()?;
         self.settle();
@@ -202,7 +232,7 @@ impl Machine {
         // A snapshot may lie between two inputs of the same moment.
         let done = usize::try_from(self.inputs.given.wrapping_sub(recording.given)).unwrap_or(usize::MAX);
         for entry in recording.entries.iter().skip(done) {
-            self.run_exactly_to(entry.now, entry.work)?;
+            self.run_exactly_to(entry.now, entry.work, &mut go_on)?;
             match &entry.input {
                 Input::Medium { drive, name: Some(name) } => {
                     let disk = medium(name)?;
@@ -211,7 +241,7 @@ impl Machine {
                 input => self.apply(input.clone(), None)?,
             }
         }
-        self.run_exactly_to(recording.end.now, recording.end.work)?;
+        self.run_exactly_to(recording.end.now, recording.end.work, &mut go_on)?;
         self.settle();
         self.check(recording.end)
     }
@@ -226,10 +256,21 @@ impl Machine {
     }
 
     /// Runs to a moment that the recorded machine has met.
-    fn run_exactly_to(&mut self, until: GuestTime, work: Work) -> Result<(), ReplayError> {
+    fn run_exactly_to(
+        &mut self,
+        until: GuestTime,
+        work: Work,
+        go_on: &mut impl FnMut(&mut Machine) -> bool,
+    ) -> Result<(), ReplayError> {
         loop {
-            match self.run_within(&Limits::new(until, Work::MAX)) {
+            let slice = until.min(self.now() + ASK_EVERY);
+            match self.run_within(&Limits::new(slice, Work::MAX)) {
                 Pass::Hook => {}
+                Pass::Time if self.now() < until => {
+                    if !go_on(self) {
+                        return Err(ReplayError::Interrupted);
+                    }
+                }
                 // A machine that stands still can still be reset, at the same moment.
                 Pass::Time | Pass::Outcome(_) if self.now() == until && self.cpu.work() == work => {
                     return Ok(());

@@ -288,7 +288,7 @@ impl Desk {
                 Pass::Outcome(outcome) => break outcome,
                 Pass::Work => break Outcome::Ran,
                 // What hooks stop goes on: only conditions end at them.
-                Pass::Hook | Pass::Time | Pass::Halted | Pass::Restarted { .. } => {}
+                Pass::Hook | Pass::Printed | Pass::Time | Pass::Halted | Pass::Restarted { .. } => {}
             }
             if machine.now() >= end || !self.requests.is_empty() {
                 break Outcome::Ran;

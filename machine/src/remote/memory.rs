@@ -83,7 +83,7 @@ pub(super) fn write(machine: &mut Machine, space: Space, at: u64, bytes: &[u8]) 
         done += len;
     }
     for (physical, range) in pieces {
-        machine.memory().write(physical, &bytes[range]);
+        machine.write_physical(physical, &bytes[range]);
     }
     true
 }

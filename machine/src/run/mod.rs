@@ -12,17 +12,17 @@ use idem86_devices::time::{GuestDuration, GuestTime};
 use std::time::Instant;
 use until::Condition;
 
-/// Guest time between two looks at what was printed, the host's clock, and the control handle.
+/// Guest time between two looks at the host's clock and the control handle.
 const SLICE: GuestDuration = GuestDuration::from_millis(1);
-/// Slices between two looks at the screen.
-const SCREEN_EVERY: u32 = 10;
+/// Guest time between two looks at the screen.
+const SCREEN_EVERY: GuestDuration = GuestDuration::from_millis(10);
 
 /// What is known of earlier looks at what the guest shows.
 struct Look {
     /// The run's beginning.
     started: Instant,
-    /// Zero when the screen's turn has come.
-    slice: u32,
+    /// Whether the screen's turn has come.
+    at_screen: bool,
     /// How much each serial port had printed at the last look.
     searched: [Option<u64>; 4],
 }
@@ -30,8 +30,11 @@ struct Look {
 impl Machine {
     /// Runs until one of the conditions comes true, or the machine cannot go on, and says which.
     ///
-    /// Text is looked for every millisecond of guest time (on the screen, every ten); all else that happens in the
-    /// guest ends the run exactly where it happens. Conditions that hold already end the run before it begins.
+    /// What happens in the guest ends the run exactly where it happens: text at a serial port behind the instruction that
+    /// printed its last character. The screen is looked at when a run begins or ends, and whenever guest time has come to
+    /// a multiple of ten milliseconds, not counted from the beginning of the run; so under the virtual clock a run ends at
+    /// the same place on every host and engine, and however it was divided into runs before. Conditions that hold already
+    /// end the run before it begins.
     ///
     /// ```no_run
     /// # use idem86_machine::{machine::Machine, run::{Ended, Until}};
@@ -58,7 +61,9 @@ impl Machine {
                 _ => {}
             }
         }
+        self.board.hooks.exact_output = until.any.iter().any(|c| matches!(c, Condition::Serial(..)));
         let ended = self.run_under(until);
+        self.board.hooks.exact_output = false;
         hooks.into_iter().for_each(|id| _ = self.board.unhook_ports(id));
         for condition in &until.any {
             if let Condition::Breakpoint(linear) = condition {
@@ -82,15 +87,15 @@ impl Machine {
                 Condition::Time(time) => limits.time = limits.time.min(self.now() + *time),
                 Condition::Halt => limits.halt = true,
                 Condition::Reset => limits.reset = true,
-                Condition::Serial(..)
-                | Condition::Screen(_)
+                Condition::Serial(..) => limits.printed = true,
+                Condition::Screen(_)
                 | Condition::PortWrite(..)
                 | Condition::Breakpoint(_)
                 | Condition::HostTime(_) => {}
             }
         }
         let end = limits.time;
-        let mut look = Look { started, slice: 0, searched: [None; 4] };
+        let mut look = Look { started, at_screen: true, searched: [None; 4] };
         loop {
             if let Some(ended) = self.looked_for(until, &mut look) {
                 return ended;
@@ -104,17 +109,19 @@ impl Machine {
                     return Ended::Interrupted;
                 }
             }
-            limits.time = end.min(self.now() + SLICE);
+            let (slice, screen) = (next_multiple(self.now(), SLICE), next_multiple(self.now(), SCREEN_EVERY));
+            limits.time = end.min(slice);
             match self.run_within(&limits) {
                 Pass::Time if self.now() >= end => {
-                    look.slice = 0;
+                    look.at_screen = true;
                     return self.looked_for(until, &mut look).unwrap_or(Ended::Time);
                 }
-                Pass::Time => look.slice = (look.slice + 1) % SCREEN_EVERY,
+                Pass::Time => look.at_screen = self.now() >= screen,
+                Pass::Printed => look.at_screen = false,
                 pass => {
                     // Where a machine comes to its end, text that it printed before comes first: the end is still
                     // there the next time.
-                    look.slice = 0;
+                    look.at_screen = true;
                     let lasting = matches!(pass, Pass::Work | Pass::Outcome(_));
                     let seen = if lasting { self.looked_for(until, &mut look) } else { None };
                     return seen.unwrap_or_else(|| self.ended(pass));
@@ -136,7 +143,7 @@ impl Machine {
                 output.matched(end);
                 Some(Ended::Serial { port: *port, pattern: regex.as_str().into(), matched })
             }
-            Condition::Screen(regex) if look.slice == 0 => {
+            Condition::Screen(regex) if look.at_screen => {
                 let screen = self.screen_text()?;
                 let matched = regex.find(&screen)?.as_str().into();
                 Some(Ended::Screen { pattern: regex.as_str().into(), matched })
@@ -148,7 +155,7 @@ impl Machine {
 
     fn ended(&mut self, pass: Pass) -> Ended {
         match pass {
-            Pass::Time => Ended::Time,
+            Pass::Time | Pass::Printed => Ended::Time,
             Pass::Work => Ended::Work,
             Pass::Halted => Ended::Halted,
             Pass::Restarted { triple_fault } => Ended::Reset { triple_fault },
@@ -181,10 +188,16 @@ impl Machine {
     }
 }
 
+/// The first multiple of `step` after `now`.
+fn next_multiple(now: GuestTime, step: GuestDuration) -> GuestTime {
+    let (now, step) = (now.as_nanos(), step.as_nanos());
+    GuestTime::from_nanos((now / step).saturating_add(1).saturating_mul(step))
+}
+
 impl Limits {
     /// As far as these moments.
     pub(crate) fn new(time: GuestTime, work: Work) -> Self {
-        Limits { time, work, halt: false, reset: false, once: false }
+        Limits { time, work, halt: false, reset: false, printed: false, once: false }
     }
 }
 

@@ -97,6 +97,7 @@ impl Machine {
         if !Arc::ptr_eq(&self.plan, &snapshot.plan) {
             return Err(SnapshotError::OtherMachine);
         }
+        self.must_not_record()?;
         let other_base = match &self.origin {
             Some(origin) if origin.has_same_base(&snapshot.memory) => None,
             _ => Some(snapshot.memory.map()?),

@@ -33,6 +33,9 @@ use serde::{Deserialize, Serialize};
 /// A state that the machine cannot take. It is then as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
+    /// What is recorded must go on from where it is.
+    #[error("a recording is under way")]
+    Recording,
     /// The processor refuses.
     #[error("{0}")]
     Cpu(#[from] processor::RestoreError),
@@ -58,7 +61,7 @@ pub enum StateError {
 }
 
 /// The latest time that a saved clock may show: half of what can be expressed.
-const LATEST: GuestTime = GuestTime::from_nanos(1 << 63);
+pub(crate) const LATEST: GuestTime = GuestTime::from_nanos(1 << 63);
 
 /// The state of a machine but for its memory and its media; see [`Machine::save_state`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +201,7 @@ impl Machine {
     /// must be those of the same moment. An impossible state, or one of a machine with other parts, is refused, and
     /// the machine is then as it was.
     pub fn restore_state(&mut self, state: &MachineState) -> Result<(), StateError> {
+        self.must_not_record()?;
         let before = self.save_state();
         self.take_over(state, Code::Forget).inspect_err(|_| {
             self.take_over(&before, Code::Keep).expect("a machine takes the state that it was in");
@@ -230,6 +234,11 @@ impl Machine {
         self.counters = Counters { runs, resets, ..Counters::default() };
         self.board.unclaimed = unclaimed;
         Ok(())
+    }
+
+    /// A recording cannot tell of a restored state.
+    pub(super) fn must_not_record(&self) -> Result<(), StateError> {
+        if self.is_recording() { Err(StateError::Recording) } else { Ok(()) }
     }
 
     fn parts(&self) -> [u64; 3] {

@@ -288,12 +288,13 @@ impl Debuggee {
         change: impl FnOnce(&mut idem86_cpu::state::save::CpuState) -> bool + Send + 'static,
     ) -> TargetResult<(), Self> {
         let changed = self.link.ask(|stand| {
-            let cpu = &mut stand.machine.cpu;
-            let mut state = cpu.save();
+            let mut state = stand.machine.cpu.save();
             let rip = state.rip;
-            let done = change(&mut state) && cpu.restore(&state).is_ok();
-            if done && state.rip == rip {
-                cpu.pass_stop();
+            let possible = change(&mut state);
+            let stays = state.rip == rip;
+            let done = possible && stand.machine.set_processor(state).is_ok();
+            if done && stays {
+                stand.machine.cpu.pass_stop();
             }
             done
         });
