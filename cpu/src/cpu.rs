@@ -6,10 +6,11 @@ use crate::decode::insn::Insn;
 use crate::dirty::WriteLog;
 use crate::icache::BlockCache;
 use crate::intercept::Intercepts;
+use crate::mmu::spaces::{Kin, SpaceCounters, Spaces};
 use crate::mmu::tlb::{Tlb, View};
 use crate::processor::Processor;
 use crate::report::Reports;
-use crate::state::control::{cr0, dr6, dr7};
+use crate::state::control::{cr0, cr4, dr6, dr7};
 use crate::state::eflags::{Eflags, bit};
 use crate::state::gpr::{self, Gpr};
 use crate::state::msr::Msrs;
@@ -121,6 +122,7 @@ pub struct Cpu {
     pub(crate) intercepts: Intercepts,
     pub(crate) reports: Reports,
     pub(crate) writes: WriteLog,
+    pub(crate) spaces: Spaces,
     /// Counts the changes of translations; what was learnt of linear addresses holds within one epoch.
     pub(crate) epoch: u64,
     /// Code was executed without the engine, which was not told of what changed meanwhile.
@@ -194,6 +196,7 @@ impl Cpu {
             intercepts: Intercepts::default(),
             reports: Reports::default(),
             writes: WriteLog::default(),
+            spaces: Spaces::default(),
             epoch: 1,
             engine_missed_code: false,
             blocks: None,
@@ -341,13 +344,25 @@ impl Cpu {
     /// Forgets all translations, global ones too.
     pub fn flush_tlb(&mut self) {
         self.tlb.flush_all();
+        self.spaces.flush(&mut self.writes);
         self.epoch += 1;
     }
 
-    /// Forgets translations that are not global: what a load of CR3 does.
-    pub fn flush_tlb_local(&mut self) {
+    /// Forgets translations that are not global: what a load of CR3 does, which is done. An engine is told what it may
+    /// keep.
+    pub(crate) fn enter_space(&mut self, biu: &Biu) {
         self.tlb.flush_local();
         self.epoch += 1;
+        if self.tlb.keeps_log() {
+            let (root, size) = (self.root(), if self.cr4 & cr4::PAE != 0 { 8 } else { 4 });
+            let Cpu { spaces, tlb, writes, .. } = self;
+            spaces.load(root, size, biu, &mut Kin { tlb, writes });
+        }
+    }
+
+    /// What became of address spaces that are kept for an engine.
+    pub fn space_counters(&self) -> SpaceCounters {
+        self.spaces.counters
     }
 
     /// Forgets the translation of one page.

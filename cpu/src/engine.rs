@@ -174,7 +174,7 @@ impl Cpu {
         let page = linear & 0xFFFF_F000;
         let e = self.tlb.entry(view, page);
         let (read, write) = (e.read == page, e.write == page);
-        let traced = read && e.plain() && e.write == page | SLOW && !self.writes.is_clean(e.ram);
+        let traced = read && e.plain() && e.write == page | SLOW && !self.writes.is_awaited(e.ram);
         let code = traced.then(|| self.code.lines(e.ram));
         (read || write).then(|| DirectPage { ram: e.ram, read, write, code, global: e.is_global() })
     }

@@ -155,8 +155,8 @@ impl Cache {
         })
     }
 
-    /// The space of a mode.
-    pub fn space_of(&mut self, key: ModeKey) -> io::Result<u32> {
+    /// The space of a mode; the present address space is `present`, if it is kept.
+    pub fn space_of(&mut self, key: ModeKey, present: Option<u8>) -> io::Result<u32> {
         if let Some(id) = self.spaces.iter().position(|s| s.key == key) {
             return Ok(id as u32);
         }
@@ -164,7 +164,7 @@ impl Cache {
             self.drop_all();
             self.spaces.clear();
         }
-        self.spaces.push(Space::new(key)?);
+        self.spaces.push(Space::new(key, present)?);
         Ok(self.spaces.len() as u32 - 1)
     }
 
@@ -392,7 +392,7 @@ impl Cache {
         self.regions = Default::default();
         self.region = 0;
         self.cursor = self.stubs.end as usize;
-        self.spaces.iter_mut().for_each(|s| s.forget(true));
+        self.spaces.iter_mut().for_each(Space::forget_all);
     }
 
     /// Where units lie on RAM page `page`: offsets in RAM, with lengths.
@@ -416,7 +416,7 @@ mod tests {
     fn looking_up_eips_everywhere_takes_a_bounded_amount_of_memory() {
         let mut cache =
             Cache::new(&Options { arena: 0, unit: 1, ..Options::default() }).expect("executable memory");
-        let space = cache.space_of(ModeKey::default()).expect("address space");
+        let space = cache.space_of(ModeKey::default(), None).expect("address space");
         let mut most = 0;
         for eip in (0..8192).map(|n| n << 19) {
             assert_eq!(cache.spaces[space as usize].code(eip), None);

@@ -3,6 +3,7 @@
 use crate::cache::CacheCounters;
 use iced_x86::Mnemonic;
 use idem86_cpu::event::exception::vector;
+use idem86_cpu::mmu::spaces::SpaceCounters;
 use std::fmt;
 
 /// What the translator did.
@@ -22,6 +23,8 @@ pub struct Counters {
     pub fills: u64,
     /// Changes of translations that were followed.
     pub changes: u64,
+    /// Address spaces that are kept.
+    pub spaces: SpaceCounters,
     /// Exceptions of the host.
     pub traps: Traps,
     /// Times that a view got a window.
@@ -93,6 +96,17 @@ impl Traps {
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CacheCounters { units, instructions, bytes, links, invalidated, evicted } = self.cache;
+        let SpaceCounters {
+            entered,
+            begun,
+            passed,
+            compared,
+            dropped,
+            dropped_by_walks,
+            replaced,
+            given_up,
+            flushed,
+        } = self.spaces;
         let rows = [
             ("units", units),
             ("  instructions", instructions),
@@ -106,6 +120,16 @@ impl fmt::Display for Counters {
             ("slow accesses", self.slow),
             ("shadow fills", self.fills),
             ("mapping changes", self.changes),
+            ("spaces entered", entered + begun + passed),
+            ("  kept", entered),
+            ("  kept from then", begun),
+            ("  not kept", passed),
+            ("  compared pages", compared),
+            ("  drops at loads", dropped),
+            ("  drops in walks", dropped_by_walks),
+            ("  replaced", replaced),
+            ("  given up", given_up),
+            ("  flushed", flushed),
             ("traps", self.traps.all()),
             ("  #GP faults", self.traps.protection),
             ("  breakpoints", self.traps.breakpoint),

@@ -33,9 +33,9 @@ impl NotedPages {
         self.pages.iter().copied()
     }
 
-    /// Forgets the pages, and tells `each` of them.
+    /// Forgets the pages, and tells `each` of them, those noted last first.
     pub fn drain(&mut self, each: impl FnMut(u32)) {
-        self.pages.drain(..).for_each(each);
+        self.pages.drain(..).rev().for_each(each);
     }
 }
 

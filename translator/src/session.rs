@@ -26,7 +26,8 @@ use std::collections::BTreeMap;
 /// The longest stay in translated code, in units of work.
 const BUDGET_MAX: Work = BUDGET_BIAS >> 1;
 
-/// Follows what happened to translations. Gives whether code may be elsewhere now.
+/// Follows what happened to translations. Gives whether code may be elsewhere now, or other tables are the present ones:
+/// whoever keeps what he found there, or where they are, finds it anew then.
 pub fn follow(
     cpu: &mut Cpu,
     shadow: &mut Shadow,
@@ -40,23 +41,39 @@ pub fn follow(
     let mut moved = false;
     for change in cpu.take_translation_changes() {
         counters.changes += 1;
-        moved |= views.change(change, cpu.work());
-        match change {
+        let present = shadow.space();
+        moved |= views.change(change, present, cpu.work());
+        moved |= match change {
             Change::All => {
-                shadow.forget(true);
-                spaces.iter_mut().for_each(|s| s.forget(true));
+                shadow.begin_anew();
+                spaces.iter_mut().for_each(Space::begin_anew);
+                true
             }
-            Change::Local => {
-                shadow.forget(false);
-                spaces.iter_mut().for_each(|s| s.forget(false));
+            Change::Space(space) => {
+                shadow.enter(space);
+                spaces.iter_mut().for_each(|s| s.enter(space));
+                space.is_none() || space != present
             }
             Change::Page(linear) => {
                 shadow.forget_page(linear as u32);
                 spaces.iter_mut().for_each(|s| s.forget_page(linear as u32));
+                true
             }
-            Change::Traced(ram) => shadow.trace(ram),
-        }
-        moved |= !matches!(change, Change::Traced(_));
+            Change::Dropped { space, first, last } => {
+                shadow.drop_pages(space, first, last);
+                spaces.iter_mut().for_each(|s| s.drop_pages(space, first, last));
+                present == Some(space)
+            }
+            Change::Gone(space) => {
+                shadow.drop_space(space);
+                spaces.iter_mut().for_each(|s| s.drop_space(space));
+                present == Some(space)
+            }
+            Change::Traced(ram) => {
+                shadow.trace(ram);
+                false
+            }
+        };
     }
     moved
 }

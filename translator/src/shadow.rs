@@ -6,15 +6,28 @@
 //! page. Two more arrays serve writes beside code: where the page lies, and which of its lines of 64 bytes are free of
 //! it; the slow path looks there before it calls out. Accesses that cross a page form an index with bit 20 set, where
 //! no entry ever is.
+//!
+//! Users have tables for each address space that the processor keeps ([`idem86_cpu::mmu::spaces`]), and for all others
+//! together; a load of CR3 changes which are the present ones. The supervisor has one set, since most of a kernel is
+//! global: what is not is put aside with the space that is left.
 
 use crate::host::sparse::SparseTable;
 use crate::noted::NotedPages;
 use idem86_cpu::engine::DirectPage;
+use idem86_cpu::mmu::spaces::KEPT_MAX;
 use std::collections::HashMap;
 use std::io;
 
-/// Pages of a linear address space, and as many entries that are never set.
-const ENTRIES: usize = 1 << 21;
+/// Pages of a linear address space.
+const PAGES: usize = 1 << 20;
+/// As many entries, and as many again that are never set.
+const ENTRIES: usize = 2 * PAGES;
+/// Pages whose entries share a page of the host's.
+const REGION: usize = 512;
+/// Regions of a set of tables whose memory is kept for the next space, at most: 4 MiB.
+const REGIONS_MAX: u32 = 256;
+/// Pages that are looked up one by one rather than looked for among all.
+const FEW: u32 = 64;
 /// From the table for reads to the table for writes, in bytes.
 pub const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
 /// From the table for reads to that of pages with code, and to that of their free lines, in bytes.
@@ -26,139 +39,306 @@ pub const TABLES_BIAS: i32 = 12;
 /// Extracts page number and crossing bit from a linear address that was rotated right by 12.
 pub const INDEX_MASK: u64 = 0x1_000F_FFFF;
 
+/// Entries of the supervisor's that are put aside with a space, at most: a kernel without global pages finds its own
+/// again.
+const ASIDE_MAX: usize = 128;
+/// The supervisor's set of tables.
+const SUPERVISOR: usize = 0;
+/// The users' set for spaces that are not kept; those of the spaces that are follow.
+const ANY_USER: usize = 1;
+/// Sets of tables.
+const SETS: usize = ANY_USER + 1 + KEPT_MAX;
+
 /// Places at which a page of RAM can be written directly, at most: more are found again when they are used.
 const ALIASES_MAX: usize = 16;
 
-/// The tables of one view.
+/// The tables of one view in one space.
 #[derive(Debug)]
-struct View {
+struct Tables {
     table: SparseTable<u64>,
     /// Pages with an entry that is not global, and with one that is; some may have none any longer.
     filled: [NotedPages; 2],
+    /// One bit for each [`REGION`]: there was an entry.
+    regions: [u64; PAGES / REGION / 64],
 }
+
+/// What the tables of a set say of a page: an entry of each.
+type Entries = [u64; 4];
 
 /// The tables of all views.
 #[derive(Debug)]
 pub struct Shadow {
-    views: [View; 2],
-    /// Where in linear memory pages of RAM can be written: view and page.
+    /// [`SUPERVISOR`], [`ANY_USER`], and those of the spaces that are kept, as soon as they are needed.
+    sets: [Option<Tables>; SETS],
+    /// What was put aside of the supervisor's with each space, by page.
+    aside: [HashMap<u32, Entries>; KEPT_MAX],
+    /// The present space, if it is kept.
+    space: Option<u8>,
+    /// Where in linear memory pages of RAM can be written: set of tables and page. What was put aside counts as the
+    /// supervisor's.
     writable: HashMap<u64, Vec<(u8, u32)>>,
     /// Entries made.
     pub fills: u64,
 }
 
+/// The users' set for a space that is kept.
+fn users(space: u8) -> usize {
+    ANY_USER + 1 + usize::from(space)
+}
+
 impl Shadow {
     /// Empty tables.
     pub fn new() -> io::Result<Self> {
-        let view =
-            || Ok::<_, io::Error>(View { table: SparseTable::new(4 * ENTRIES)?, filled: Default::default() });
-        Ok(Shadow { views: [view()?, view()?], writable: HashMap::new(), fills: 0 })
+        let mut sets = [const { None }; SETS];
+        sets[SUPERVISOR] = Some(Tables::new()?);
+        sets[ANY_USER] = Some(Tables::new()?);
+        Ok(Shadow { sets, aside: Default::default(), space: None, writable: HashMap::new(), fills: 0 })
+    }
+
+    /// The present space, if it is kept.
+    pub fn space(&self) -> Option<u8> {
+        self.space
+    }
+
+    /// The set that a view uses now.
+    fn present(&self, user: bool) -> usize {
+        match self.space.map(users).filter(|set| self.sets[*set].is_some()) {
+            _ if !user => SUPERVISOR,
+            Some(set) => set,
+            None => ANY_USER,
+        }
+    }
+
+    fn view(&self, user: bool) -> &Tables {
+        self.sets[self.present(user)].as_ref().expect("what is present is there")
     }
 
     /// What the register of the tables holds for a view.
     pub fn tables(&self, user: bool) -> u64 {
-        self.views[usize::from(user)].table.address() + TABLES_BIAS as u64
+        self.view(user).table.address() + TABLES_BIAS as u64
     }
 
     /// The page of `linear` can be accessed as `page` says; RAM is at `ram` in the host's memory.
     pub fn fill(&mut self, user: bool, linear: u32, page: DirectPage, ram: u64) {
         let number = linear >> 12;
         let delta = (ram + page.ram).wrapping_sub(u64::from(number) << 12);
-        let view = &mut self.views[usize::from(user)];
-        let number = number as usize;
-        let read = page.read && view.table.get(number) != delta;
-        let write = page.write && view.table.get(ENTRIES + number) != delta;
+        let set = self.present(user);
+        let Some(tables) = &self.sets[set] else { return };
+        let [old_read, old_write, old_mixed, old_free] = tables.get(number);
+        let read = page.read && old_read != delta;
+        let write = page.write && old_write != delta;
         // An access may reach into the next line, and the last line's into the next page.
         let free = page.code.map(|lines| !(lines | lines >> 1 | 1 << 63));
-        let mixed = free.filter(|free| {
-            (view.table.get(2 * ENTRIES + number), view.table.get(3 * ENTRIES + number)) != (delta, *free)
-        });
+        let mixed = free.filter(|free| (old_mixed, old_free) != (delta, *free));
         if !read && !write && mixed.is_none() {
             return;
         }
-        view.note(number as u32, page.global);
-        if read {
-            view.table.set(number, delta);
-        }
         if write || mixed.is_some() {
-            let places = self.writable.entry(page.ram).or_default();
-            if places.len() == ALIASES_MAX {
-                for (user, number) in places.drain(..) {
-                    self.views[usize::from(user)].protect(number);
-                }
+            let place = (set as u8, number);
+            if self.writable.get(&page.ram).is_some_and(|places| places.len() == ALIASES_MAX) {
+                self.trace(page.ram);
             }
-            let place = (u8::from(user), number as u32);
+            let places = self.writable.entry(page.ram).or_default();
             if !places.contains(&place) {
                 places.push(place);
             }
         }
-        let view = &mut self.views[usize::from(user)];
-        if write {
-            view.table.set(ENTRIES + number, delta);
-        }
-        if let Some(free) = mixed {
-            view.table.set(2 * ENTRIES + number, delta);
-            view.table.set(3 * ENTRIES + number, free);
-        }
+        let Some(tables) = &mut self.sets[set] else { return };
+        let (entry, at) = (|changes, new, old| if changes { new } else { old }, tables.get(number));
+        let at = [
+            entry(read, delta, at[0]),
+            entry(write, delta, at[1]),
+            entry(mixed.is_some(), delta, at[2]),
+            mixed.unwrap_or(at[3]),
+        ];
+        tables.put(number, at, page.global);
         self.fills += 1;
     }
 
     /// Writes to the page of RAM at offset `ram` must be seen from now on.
     pub fn trace(&mut self, ram: u64) {
-        for (user, number) in self.writable.remove(&ram).unwrap_or_default() {
-            self.views[usize::from(user)].protect(number);
+        for (set, number) in self.writable.remove(&ram).unwrap_or_default() {
+            if let Some(tables) = &mut self.sets[usize::from(set)] {
+                tables.protect(number);
+            }
+            if usize::from(set) == SUPERVISOR {
+                for entries in self.aside.iter_mut().filter_map(|aside| aside.get_mut(&number)) {
+                    (entries[1], entries[2]) = (0, 0);
+                }
+            }
         }
     }
 
     /// What a view holds: number of the page, offset in RAM, writable, global; RAM is at `ram` in the host's memory.
     pub fn entries(&self, user: bool, ram: u64) -> Vec<(u32, u64, bool, bool)> {
-        let view = &self.views[usize::from(user)];
+        let tables = self.view(user);
         let entry = |number: u32, global: bool| {
-            let (read, write) = (view.table.get(number as usize), view.table.get(ENTRIES + number as usize));
+            let [read, write, ..] = tables.get(number);
             let offset = read.wrapping_add(u64::from(number) << 12).wrapping_sub(ram);
             (read != 0).then_some((number, offset, write != 0, global))
         };
-        let pages = |global: bool| view.filled[usize::from(global)].iter().map(move |n| (n, global));
+        let pages = |global: bool| tables.filled[usize::from(global)].iter().map(move |n| (n, global));
         pages(false).chain(pages(true)).filter_map(|(number, global)| entry(number, global)).collect()
     }
 
-    /// Forgets the page of `linear`.
+    /// Forgets the page of `linear`, whatever the space.
     pub fn forget_page(&mut self, linear: u32) {
-        for view in &mut self.views {
-            view.clear(linear >> 12);
+        self.sets.iter_mut().flatten().for_each(|tables| tables.clear(linear >> 12));
+        self.aside.iter_mut().for_each(|aside| _ = aside.remove(&(linear >> 12)));
+    }
+
+    /// Forgets everything, whatever the space.
+    pub fn forget_all(&mut self) {
+        self.sets.iter_mut().flatten().for_each(|tables| tables.forget(true));
+        self.aside.iter_mut().for_each(HashMap::clear);
+        self.writable.clear();
+    }
+
+    /// Forgets everything. The present space is not kept.
+    pub fn begin_anew(&mut self) {
+        self.forget_all();
+        self.space = None;
+    }
+
+    /// Goes on in another space, or in the same if it is not kept. What is not global holds no longer, but what was put
+    /// aside when `space` was left does again.
+    pub fn enter(&mut self, space: Option<u8>) {
+        if space.is_some() && space == self.space {
+            return;
+        }
+        self.leave(true);
+        self.space = space;
+        let Some(space) = space else { return };
+        if self.sets[users(space)].is_none() {
+            // Where the host has no room the space is like any other.
+            self.sets[users(space)] = Tables::new().ok();
+        }
+        let Some(supervisor) = &mut self.sets[SUPERVISOR] else { return };
+        for (number, entries) in self.aside[usize::from(space)].drain() {
+            if supervisor.get(number)[..3] == [0; 3] {
+                supervisor.put(number, entries, false);
+            }
         }
     }
 
-    /// Forgets everything, or what is not global.
-    pub fn forget(&mut self, global: bool) {
-        for view in &mut self.views {
-            for which in 0..=usize::from(global) {
-                let mut filled = std::mem::take(&mut view.filled[which]);
-                filled.drain(|number| view.clear(number));
-                view.filled[which] = filled;
-            }
+    /// Forgets what is not global of the tables that the present space does not have for itself; what is the
+    /// supervisor's is put aside if `puts_aside` says so.
+    fn leave(&mut self, puts_aside: bool) {
+        let space = self.space.filter(|_| puts_aside);
+        if let Some(supervisor) = &mut self.sets[SUPERVISOR] {
+            let mut aside = space.map(|space| &mut self.aside[usize::from(space)]);
+            supervisor.filled_drain(false, |tables, number| {
+                let entries = tables.get(number);
+                if let Some(aside) = aside.as_mut().filter(|aside| aside.len() < ASIDE_MAX)
+                    && entries[..3] != [0; 3]
+                {
+                    aside.insert(number, entries);
+                }
+                tables.clear(number);
+            });
         }
-        if global {
-            self.writable.clear();
+        if let Some(tables) = &mut self.sets[ANY_USER] {
+            tables.forget(false);
+        }
+    }
+
+    /// In `space` the pages from number `first` to `last` are other ones.
+    pub fn drop_pages(&mut self, space: u8, first: u32, last: u32) {
+        self.aside[usize::from(space)].retain(|number, _| !(first..=last).contains(number));
+        let own = [users(space), SUPERVISOR, ANY_USER];
+        let affected = if self.space == Some(space) { &own[..] } else { &own[..1] };
+        for set in affected {
+            self.sets[*set].iter_mut().for_each(|tables| tables.clear_range(first, last));
+        }
+    }
+
+    /// `space` is not kept any longer. If it is the present one, it goes on as any other.
+    pub fn drop_space(&mut self, space: u8) {
+        if self.space == Some(space) {
+            self.leave(false);
+            self.space = None;
+        }
+        self.aside[usize::from(space)].clear();
+        let set = &mut self.sets[users(space)];
+        match set {
+            // Its memory is the host's again.
+            Some(tables) if tables.regions() > REGIONS_MAX => *set = None,
+            Some(tables) => tables.forget(true),
+            None => {}
         }
     }
 }
 
-impl View {
-    /// The page has an entry now.
-    fn note(&mut self, number: u32, global: bool) {
+impl Tables {
+    fn new() -> io::Result<Self> {
+        Ok(Tables {
+            table: SparseTable::new(4 * ENTRIES)?,
+            filled: Default::default(),
+            regions: [0; PAGES / REGION / 64],
+        })
+    }
+
+    fn get(&self, number: u32) -> Entries {
+        std::array::from_fn(|n| self.table.get(n * ENTRIES + number as usize))
+    }
+
+    /// The page has these entries from now on.
+    fn put(&mut self, number: u32, entries: Entries, global: bool) {
+        for (n, new) in entries.into_iter().enumerate() {
+            let at = n * ENTRIES + number as usize;
+            if self.table.get(at) != new {
+                self.table.set(at, new);
+            }
+        }
         self.filled[usize::from(global)].note(number);
+        let region = number as usize / REGION;
+        self.regions[region / 64] |= 1 << (region % 64);
+    }
+
+    /// In how many regions of its linear memory there was an entry.
+    fn regions(&self) -> u32 {
+        self.regions.iter().map(|word| word.count_ones()).sum()
     }
 
     fn clear(&mut self, number: u32) {
-        self.table.set(number as usize, 0);
-        self.protect(number);
+        for n in 0..3 {
+            let at = n * ENTRIES + number as usize;
+            if self.table.get(at) != 0 {
+                self.table.set(at, 0);
+            }
+        }
+    }
+
+    fn clear_range(&mut self, first: u32, last: u32) {
+        if last - first < FEW {
+            (first..=last).for_each(|number| self.clear(number));
+            return;
+        }
+        for global in [false, true] {
+            let noted: Vec<u32> = self.filled[usize::from(global)].iter().collect();
+            noted.into_iter().filter(|n| (first..=last).contains(n)).for_each(|number| self.clear(number));
+        }
     }
 
     /// Writes to the page take the slow path and call out.
     fn protect(&mut self, number: u32) {
-        self.table.set(ENTRIES + number as usize, 0);
-        self.table.set(2 * ENTRIES + number as usize, 0);
+        for n in 1..3 {
+            self.table.set(n * ENTRIES + number as usize, 0);
+        }
+    }
+
+    /// Forgets everything, or what is not global.
+    fn forget(&mut self, global: bool) {
+        for which in 0..=usize::from(global) {
+            self.filled_drain(which != 0, Tables::clear);
+        }
+    }
+
+    /// Tells `each` of the pages that have entries, global ones or others, the newest first; they are no longer noted.
+    fn filled_drain(&mut self, global: bool, mut each: impl FnMut(&mut Self, u32)) {
+        let mut filled = std::mem::take(&mut self.filled[usize::from(global)]);
+        filled.drain(|number| each(self, number));
+        self.filled[usize::from(global)] = filled;
     }
 }
 
@@ -174,7 +354,7 @@ mod tests {
             shadow.fill(false, 0x1000 * (n % 3), page, 1 << 30);
             shadow.forget_page(0x1000 * (n % 3));
         }
-        assert!(shadow.views[0].filled[1].iter().count() < 10_000);
+        assert!(shadow.view(false).filled[1].iter().count() < 10_000);
         assert!(shadow.writable.values().all(|places| places.len() <= ALIASES_MAX));
     }
 }

@@ -232,6 +232,7 @@ impl Translator {
 impl Engine for Translator {
     fn run(&mut self, cpu: &mut Cpu, biu: &mut Biu) -> Ran {
         let ran = self.stay(cpu, biu);
+        self.counters.spaces = cpu.space_counters();
         self.context.take(Uses { x87: true, simd: true }, cpu, &self.cache.arena, &self.cache.stubs);
         ran
     }
@@ -263,8 +264,8 @@ impl Translator {
         let lent = (biu.ram.as_ptr() as usize, biu.ram.len());
         if self.ram != lent {
             self.ram = lent;
-            self.shadow.forget(true);
-            self.views.change(Change::All, cpu.work());
+            self.shadow.forget_all();
+            self.views.change(Change::All, None, cpu.work());
         }
         let mut ran = Ran::Nothing;
         let mut link = 0;
@@ -275,7 +276,7 @@ impl Translator {
             }
             self.context.settle(cpu, &self.cache.arena, &self.cache.stubs);
             let Some(key) = self.mode(cpu) else { return ran };
-            let Ok(space) = self.cache.space_of(key) else { return ran };
+            let Ok(space) = self.cache.space_of(key, self.shadow.space()) else { return ran };
             let Some(at) = self.code(cpu, biu, space) else { return ran };
             if link != 0 && self.options.chaining == Chaining::Linked {
                 self.cache.link(link, at);

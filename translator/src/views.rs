@@ -62,29 +62,32 @@ impl Views {
         Some(key.with_window(window))
     }
 
-    /// Follows `change`. Gives whether a window was lost on the way: the host did not do as it must.
-    pub fn change(&mut self, change: Change, now: Work) -> bool {
+    /// Follows `change`, which happens in the space `present`, if that is kept. Gives whether a window was lost on the
+    /// way: the host did not do as it must.
+    pub fn change(&mut self, change: Change, present: Option<u8>, now: Work) -> bool {
+        let elsewhere = match change {
+            Change::All => true,
+            Change::Space(space) => space.is_none() || space != present,
+            Change::Gone(space) => present == Some(space),
+            Change::Page(_) | Change::Dropped { .. } | Change::Traced(_) => false,
+        };
         let mut lost = false;
         for (user, slot) in self.windows.iter_mut().enumerate() {
-            let Some(window) = slot.as_mut().filter(|w| w.open) else {
-                if matches!(change, Change::All) || user == 1 && matches!(change, Change::Local) {
-                    self.stable_since[user] = now;
-                }
-                continue;
-            };
+            // Of a user's pages few are global.
+            let empties = elsewhere && (user == 1 || change == Change::All);
+            if empties {
+                self.stable_since[user] = now;
+            }
+            let Some(window) = slot.as_mut().filter(|w| w.open) else { continue };
             let done = match change {
-                Change::All => {
-                    self.stable_since[user] = now;
-                    window.empty(self.stays_open)
-                }
-                // Of a user's pages few are global.
-                Change::Local if user == 1 => {
-                    self.stable_since[user] = now;
-                    window.empty(self.stays_open)
-                }
-                Change::Local => window.hide_local(),
+                _ if empties => window.empty(self.stays_open),
+                _ if elsewhere => window.hide_local(),
                 Change::Page(linear) => window.hide(linear as u32),
+                Change::Dropped { space, first, last } if present == Some(space) => {
+                    window.hide_range(first, last)
+                }
                 Change::Traced(ram) => window.protect(ram),
+                _ => true,
             };
             if !done {
                 *slot = None;

@@ -118,6 +118,13 @@ impl WindowView {
         }
     }
 
+    /// Hides the pages from number `first` to `last`; `false` if the host refuses.
+    pub fn hide_range(&mut self, first: u32, last: u32) -> bool {
+        let shown: Vec<u32> =
+            self.shown.keys().copied().filter(|page| (first..=last).contains(page)).collect();
+        shown.into_iter().all(|page| self.hide(page << 12))
+    }
+
     /// Hides what is not global; `false` if the host refuses.
     pub fn hide_local(&mut self) -> bool {
         let local: Vec<u32> = self.shown.iter().filter(|(_, s)| !s.global).map(|(page, _)| *page).collect();

@@ -124,7 +124,7 @@ impl Cpu {
         if let Some(cr3) = new_cr3 {
             self.cr3 = cr3 as u64;
             self.pdpte = pdptes.unwrap_or(self.pdpte);
-            self.flush_tlb_local();
+            self.enter_space(biu);
         }
         self.tr = tss.descriptor.segment(tss.selector.0);
         self.cr0 |= cr0::TS;

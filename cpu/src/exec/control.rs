@@ -49,7 +49,7 @@ impl Cpu {
             self.pdpte = self.read_pdptes(biu, value as u64)?;
         }
         self.cr3 = value as u64;
-        self.flush_tlb_local();
+        self.enter_space(biu);
         Ok(())
     }
 

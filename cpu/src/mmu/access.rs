@@ -39,7 +39,7 @@ impl Cpu {
                 if access == Access::Write {
                     self.writes.note(at);
                 }
-                let traced = self.code.traces(at) || self.writes.is_clean(at);
+                let traced = self.code.traces(at) || self.writes.is_awaited(at);
                 (at, watched, watched || traced, !watched)
             }
             PageKind::Rom(at) => (at, watched, true, false),
@@ -59,7 +59,7 @@ impl Cpu {
     /// know, unless it holds code.
     fn begin_writing(&mut self, view: View, linear: u64) {
         let e = self.tlb.entry(view, linear);
-        if self.writes.is_on() && e.plain() && e.write & SLOW != 0 {
+        if e.plain() && e.write & SLOW != 0 {
             let ram = e.ram;
             self.writes.note(ram);
             if !self.code.traces(ram) {
@@ -306,6 +306,18 @@ impl Cpu {
             _ => biu.ram_write(at, value),
         }
         self.writes.note(at);
+        if self.code.written(at, size) {
+            self.attend();
+        }
+    }
+
+    /// As [`Cpu::write_ram`], for accessed and dirty bits of entries that are kept ([`super::spaces`]).
+    pub(super) fn write_own(&mut self, biu: &mut Biu, at: u64, size: usize, value: u64) {
+        match size {
+            4 => biu.ram_write(at, value as u32),
+            _ => biu.ram_write(at, value),
+        }
+        self.writes.note_own(at);
         if self.code.written(at, size) {
             self.attend();
         }

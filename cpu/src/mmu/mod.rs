@@ -1,10 +1,12 @@
 //! Memory access: segmentation, translation, and the ways to RAM and devices.
 //!
 //! The fast path of every access is here and inlined into its instruction: a segment bounds check, one tag
-//! comparison, and the cells of guest RAM. [`access`] holds the slow paths, [`walk`] the page tables.
+//! comparison, and the cells of guest RAM. [`access`] holds the slow paths, [`walk`] the page
+//! tables, [`spaces`] what is kept of them over loads of CR3.
 
 pub mod access;
 pub mod descriptors;
+pub mod spaces;
 pub mod tlb;
 pub mod walk;
 

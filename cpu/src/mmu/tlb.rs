@@ -90,18 +90,30 @@ impl Entry {
 /// What happened to translations; for who keeps more of them than fit here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// All were forgotten.
+    /// All were forgotten, those of all spaces that were kept too; the present space is not kept.
     All,
-    /// Those that are not global were forgotten.
-    Local,
-    /// Those of the page at this linear address were forgotten.
+    /// CR3 was loaded: those that are not global hold no longer, but those of this space hold again, if it is kept.
+    Space(Option<u8>),
+    /// Those of the page at this linear address were forgotten, whatever the space.
     Page(u64),
+    /// In a space that is kept, those of some pages hold no longer.
+    Dropped {
+        /// The space.
+        space: u8,
+        /// Number of the first page.
+        first: u32,
+        /// Number of the last.
+        last: u32,
+    },
+    /// This space is not kept any longer: none of its translations holds. If it is the present one, it goes on as one
+    /// that is not kept.
+    Gone(u8),
     /// Writes to the RAM page at this offset are traced from now on, or more of its lines hold code.
     Traced(u64),
 }
 
 /// Changes that are kept before they become one [`Change::All`].
-const LOG_MAX: usize = 64;
+const LOG_MAX: usize = 512;
 
 /// All views.
 #[derive(Debug)]
@@ -142,6 +154,12 @@ impl Tlb {
         self.log.get_or_insert_with(|| vec![Change::All]);
     }
 
+    /// Whether it does.
+    #[inline]
+    pub fn keeps_log(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// What happened since the last call.
     pub fn take_log(&mut self) -> Vec<Change> {
         self.log.as_mut().map(std::mem::take).unwrap_or_default()
@@ -174,9 +192,8 @@ impl Tlb {
         }
     }
 
-    /// Forgets what is not global: a load of CR3.
+    /// Forgets what is not global: a load of CR3. The caller says which space that leads to.
     pub fn flush_local(&mut self) {
-        self.note(Change::Local);
         if self.local.len() < ENTRIES {
             for (view, place) in self.local.drain(..) {
                 let entry = &mut self.views[usize::from(view)][usize::from(place)];
@@ -200,6 +217,32 @@ impl Tlb {
         self.note(Change::Page(linear));
         for view in &mut self.views {
             view[(linear >> 12) as usize % ENTRIES] = Entry::EMPTY;
+        }
+    }
+
+    /// Forgets the pages from number `first` to `last`: their paging-structure entries were found changed. What that
+    /// means for others is theirs to say.
+    pub fn forget_pages(&mut self, first: u32, last: u32) {
+        if (last - first) as usize >= ENTRIES {
+            let pages = u64::from(first) << 12..=u64::from(last) << 12;
+            for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
+                if [e.read, e.write].iter().any(|tag| pages.contains(&(tag & !SLOW))) {
+                    *e = Entry::EMPTY;
+                }
+            }
+            return;
+        }
+        for place in (first..=last).map(|page| page as usize % ENTRIES) {
+            self.views.iter_mut().for_each(|view| view[place] = Entry::EMPTY);
+        }
+    }
+
+    /// Makes writes to RAM pages that are `awaited` (by their offset) take the slow path.
+    pub fn slow_writes(&mut self, awaited: impl Fn(u64) -> bool) {
+        for e in self.views.iter_mut().flat_map(|v| v.iter_mut()) {
+            if e.write != INVALID && e.write & SLOW == 0 && awaited(e.ram) {
+                e.write |= SLOW;
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! SDM Vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights", "Page-Fault Exceptions".
 
 use super::Access;
+use super::spaces::{FoundEntry, Kin, Root, Span};
 use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;
 use crate::event::exception::{Fault, Outcome, vector};
@@ -10,16 +11,20 @@ use crate::processor::Feature;
 use crate::state::control::{cr0, cr4, efer};
 
 /// Bits of a paging-structure entry.
-mod pte {
+pub(super) mod pte {
     pub const P: u64 = 1 << 0;
     pub const RW: u64 = 1 << 1;
     pub const US: u64 = 1 << 2;
+    pub const PWT: u64 = 1 << 3;
+    pub const PCD: u64 = 1 << 4;
     pub const A: u64 = 1 << 5;
     pub const D: u64 = 1 << 6;
     pub const PS: u64 = 1 << 7;
     pub const G: u64 = 1 << 8;
     /// In an entry for a large page; in one for a 4-KiB page it is where PS is elsewhere.
     pub const PAT_LARGE: u64 = 1 << 12;
+    /// Bits that are the system's.
+    pub const AVAILABLE: u64 = 7 << 9;
     pub const XD: u64 = 1 << 63;
     /// PAE address bits, for a physical address width of 36.
     pub const PAE_FRAME: u64 = 0xF_FFFF_F000;
@@ -120,7 +125,8 @@ impl Cpu {
     fn walk_32(&mut self, biu: &mut Biu, linear: u64, access: Access, user: bool) -> Outcome<Translation> {
         let all = pte::RW | pte::US;
         let directory_at = (self.cr3 & 0xFFFF_F000) + (linear >> 22 & 0x3FF) * 4;
-        let directory = self.read_physical(biu, directory_at, 4);
+        let span = Span { base: 0, shift: 10 };
+        let directory = self.read_entry(biu, directory_at, 4, span);
         if directory & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
@@ -135,7 +141,8 @@ impl Cpu {
         }
         self.set_bits(biu, directory_at, 4, directory, pte::A);
         let table_at = (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4;
-        let table = self.read_physical(biu, table_at, 4);
+        let span = Span { base: (linear >> 22 << 10) as u32, shift: 0 };
+        let table = self.read_entry(biu, table_at, 4, span);
         if table & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
@@ -170,7 +177,8 @@ impl Cpu {
         let reserved =
             if self.efer & efer::NXE != 0 { pte::PAE_RESERVED } else { pte::PAE_RESERVED | pte::XD };
         let directory_at = (pointer & pte::PAE_FRAME) + (linear >> 21 & 0x1FF) * 8;
-        let directory = self.read_physical(biu, directory_at, 8);
+        let span = Span { base: (linear >> 30 << 18) as u32, shift: 9 };
+        let directory = self.read_entry(biu, directory_at, 8, span);
         if directory & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
@@ -187,7 +195,8 @@ impl Cpu {
         }
         self.set_bits(biu, directory_at, 8, directory, pte::A);
         let table_at = (directory & pte::PAE_FRAME) + (linear >> 12 & 0x1FF) * 8;
-        let table = self.read_physical(biu, table_at, 8);
+        let span = Span { base: (linear >> 21 << 9) as u32, shift: 0 };
+        let table = self.read_entry(biu, table_at, 8, span);
         if table & pte::P == 0 {
             return Err(self.page_fault(linear, access, user, 0));
         }
@@ -241,8 +250,39 @@ impl Cpu {
     }
 
     fn set_bits(&mut self, biu: &mut Biu, at: u64, size: usize, entry: u64, bits: u64) {
-        if entry & bits != bits {
-            self.write_physical(biu, at, size, entry | bits);
+        if entry & bits == bits {
+            return;
+        }
+        match self.entry_in_ram(biu, at) {
+            Some(at) if self.spaces.is_kept() => {
+                self.spaces.marked(at, size, entry | bits);
+                self.write_own(biu, at, size, entry | bits);
+            }
+            _ => self.write_physical(biu, at, size, entry | bits),
+        }
+    }
+
+    /// Reads a paging-structure entry, which is for `span`, and tells who keeps translations.
+    fn read_entry(&mut self, biu: &mut Biu, at: u64, size: usize, span: Span) -> u64 {
+        let value = self.read_physical(biu, at, size);
+        if self.spaces.is_kept() && value & pte::P != 0 {
+            let at = self.entry_in_ram(biu, at);
+            let Cpu { spaces, tlb, writes, .. } = self;
+            let kin = &mut Kin { tlb, writes };
+            match at {
+                Some(at) => spaces.walked(FoundEntry { at, size, value, span }, biu, kin),
+                None => spaces.give_up(kin),
+            }
+        }
+        value
+    }
+
+    /// Where the entry at physical address `at` is in RAM, if that is where it is.
+    fn entry_in_ram(&self, biu: &mut Biu, at: u64) -> Option<u64> {
+        let at = at & self.a20_mask;
+        match biu.bus.page(at & !0xFFF) {
+            PageKind::Ram(page) => Some(page + (at & 0xFFF)),
+            PageKind::Rom(_) | PageKind::Device => None,
         }
     }
 
@@ -261,6 +301,14 @@ impl Cpu {
             error |= code::ID;
         }
         Fault::coded(vector::PF, error)
+    }
+
+    /// What the present address space is known by; `None` without paging.
+    pub(crate) fn root(&self) -> Option<Root> {
+        (self.cr0 & cr0::PG != 0).then_some(match self.cr4 & cr4::PAE {
+            0 => Root { directory: self.cr3 & 0xFFFF_F000, pointers: [0; 4] },
+            _ => Root { directory: 0, pointers: self.pdpte },
+        })
     }
 
     /// Reads the four page-directory-pointer entries that `cr3` names; #GP(0) if a present one has reserved bits.

@@ -187,6 +187,7 @@ impl Cpu {
             tlb: _,
             code: _,
             writes: _,
+            spaces: _,
             epoch: _,
             blocks: _,
             engine_missed_code: _,

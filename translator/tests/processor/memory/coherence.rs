@@ -15,7 +15,7 @@ const LOG: u32 = place::DATA + 0x1000;
 
 /// One step of a story, taken by code of the story's level.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(super) enum Step {
     Read(u32),
     Write(u32),
     Modify(u32),
@@ -24,6 +24,17 @@ enum Step {
     KernelWrite(u32),
     /// The entry of a page becomes this.
     Entry(u32, u32),
+    /// Memory becomes this: a doubleword, a byte, a word, eight bytes by one access.
+    Put(u32, u32),
+    PutByte(u32, u8),
+    PutWord(u32, u16),
+    PutQuad(u32, u64),
+    /// So many doublewords become this, by REP STOSD.
+    Fill(u32, u32, u32),
+    /// Goes to code there that says in EAX where it is, and goes back.
+    Visit(u32),
+    /// The story stands still until the host goes on; at CPL 0.
+    Halt,
     Invalidate(u32),
     LoadCr3(u32),
     ToggleWriteProtect,
@@ -31,16 +42,24 @@ enum Step {
     /// Some bits of a doubleword (of an entry, mostly) must be this.
     Is(u32, u32, u32),
 }
-use Step::*;
+pub(super) use Step::*;
 
 /// What a step leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     Goes,
     /// #PF with this error code.
     Faults(u32),
 }
-use Then::*;
+pub(super) use Then::*;
+
+/// What [`Visit`] needs: a number in EAX, and back.
+pub(super) fn visited(number: u32) -> Vec<u8> {
+    asm(32, |a| {
+        a.mov(eax, number)?;
+        a.jmp(edx)
+    })
+}
 
 /// Service of the kernel: EAX says which, EDX is an address.
 const SERVICE: u8 = 0x40;
@@ -80,10 +99,17 @@ fn kernel(k: &mut Kit) {
         a.set_label(&mut done)?;
         a.iretd()
     });
-    // Counts, keeps the error code, skips the instruction.
+    // Counts, keeps the error code, skips the instruction; or goes back from a visit.
     let page_fault = asm(32, |a| {
+        let mut data = a.create_label();
         a.inc(dword_ptr(FAULTS))?;
         a.pop(dword_ptr(ERROR))?;
+        a.mov(eax, cr2)?;
+        a.cmp(eax, dword_ptr(esp))?;
+        a.jne(data)?;
+        a.mov(dword_ptr(esp), edx)?;
+        a.iretd()?;
+        a.set_label(&mut data)?;
         a.add(dword_ptr(esp), 6)?;
         a.iretd()
     });
@@ -114,6 +140,34 @@ fn code(steps: &[(Step, Then)], pte: impl Fn(u32) -> u32) -> Vec<u8> {
                     a.and(ebp, mask)?;
                     a.mov(dword_ptr(log + 4), ebp)?;
                 }
+                Put(at, value) => a.mov(dword_ptr(at), value)?,
+                PutByte(at, value) => a.mov(byte_ptr(at), u32::from(value))?,
+                PutWord(at, value) => a.mov(word_ptr(at), u32::from(value))?,
+                PutQuad(at, value) => {
+                    a.mov(dword_ptr(log), value as u32)?;
+                    a.mov(dword_ptr(log + 4), (value >> 32) as u32)?;
+                    a.movq(mm0, qword_ptr(log))?;
+                    a.movq(qword_ptr(at), mm0)?;
+                }
+                Fill(at, value, count) => {
+                    a.mov(edi, at)?;
+                    a.mov(eax, value)?;
+                    a.mov(ecx, count)?;
+                    a.rep().stosd()?;
+                    a.mov(edi, 1)?;
+                }
+                Visit(at) => {
+                    let mut here = a.create_label();
+                    a.call(here)?;
+                    a.set_label(&mut here)?;
+                    a.pop(edx)?;
+                    // To behind the jump.
+                    a.add(edx, 11)?;
+                    a.mov(ecx, at)?;
+                    a.jmp(ecx)?;
+                    a.mov(dword_ptr(log + 4), eax)?;
+                }
+                Halt => a.hlt()?,
                 Invalidate(at) => service(a, 0, at)?,
                 LoadCr3(at) => service(a, 1, at)?,
                 ToggleWriteProtect => service(a, 2, 0)?,
@@ -123,7 +177,7 @@ fn code(steps: &[(Step, Then)], pte: impl Fn(u32) -> u32) -> Vec<u8> {
             }
             a.mov(eax, dword_ptr(FAULTS))?;
             a.mov(dword_ptr(log), eax)?;
-            if !matches!(step, Is(..)) {
+            if !matches!(step, Is(..) | Visit(_)) {
                 a.mov(eax, dword_ptr(ERROR))?;
                 a.mov(dword_ptr(log + 4), eax)?;
             }
@@ -133,22 +187,19 @@ fn code(steps: &[(Step, Then)], pte: impl Fn(u32) -> u32) -> Vec<u8> {
 }
 
 fn story(cpl: u8, prepare: impl Fn(&mut Kit), steps: &[(Step, Then)]) {
-    let build = || {
-        let mut k = Kit::protected(cpl);
-        kernel(&mut k);
-        k.page();
-        prepare(&mut k);
-        let code = code(steps, |at| k.pte(at));
-        k.put(place::CODE, &code);
-        k.cpu.gpr.set(gpr::DI, 1u32);
-        k.cpu.cr0 |= cr0::WP;
-        k.cpu.cr4 |= cr4::PGE;
-        k.cpu.state_changed();
-        k
-    };
-    let k = everywhere(&format!("{steps:?}"), build, |k| {
+    told(cpl, prepare, steps, |k| {
         to_halt(k);
     });
+}
+
+/// Where step `n` leaves what it found.
+pub(super) fn logged(n: usize) -> u32 {
+    LOG + 8 * n as u32 + 4
+}
+
+/// A story with what the host does meanwhile: it begins, goes on after each [`Halt`], and ends with a HLT.
+pub(super) fn told(cpl: u8, prepare: impl Fn(&mut Kit), steps: &[(Step, Then)], run: impl Fn(&mut Kit)) {
+    let k = everywhere(&format!("{steps:?}"), || machine(cpl, &prepare, steps), run);
     let mut faults = 0;
     for (n, (step, then)) in steps.iter().enumerate() {
         let at = LOG + 8 * n as u32;
@@ -156,21 +207,38 @@ fn story(cpl: u8, prepare: impl Fn(&mut Kit), steps: &[(Step, Then)]) {
         assert_eq!(k.get32(at), faults, "faults until step {n} {step:?} of {steps:?}");
         match (step, then) {
             (Is(_, _, value), _) => assert_eq!(k.get32(at + 4), *value, "step {n} {step:?} of {steps:?}"),
+            (Visit(_), _) => {}
             (_, Faults(code)) => assert_eq!(k.get32(at + 4), *code, "step {n} {step:?} of {steps:?}"),
             _ => {}
         }
     }
 }
 
-const PRESENT: u32 = 1;
-const WRITABLE: u32 = 2;
-const USER: u32 = 4;
-const ACCESSED: u32 = 0x20;
-const DIRTY: u32 = 0x40;
-const GLOBAL: u32 = 0x100;
-const ALL: u32 = PRESENT | WRITABLE | USER;
+/// The machine at the beginning of a story.
+pub(super) fn machine(cpl: u8, prepare: impl Fn(&mut Kit), steps: &[(Step, Then)]) -> Kit {
+    let mut k = Kit::protected(cpl);
+    kernel(&mut k);
+    k.page();
+    prepare(&mut k);
+    let code = code(steps, |at| k.pte(at));
+    assert!(code.len() < (place::DATA - place::CODE) as usize, "the story is too long");
+    k.put(place::CODE, &code);
+    k.cpu.gpr.set(gpr::DI, 1u32);
+    k.cpu.cr0 |= cr0::WP;
+    k.cpu.cr4 |= cr4::PGE;
+    k.cpu.state_changed();
+    k
+}
+
+pub(super) const PRESENT: u32 = 1;
+pub(super) const WRITABLE: u32 = 2;
+pub(super) const USER: u32 = 4;
+pub(super) const ACCESSED: u32 = 0x20;
+pub(super) const DIRTY: u32 = 0x40;
+pub(super) const GLOBAL: u32 = 0x100;
+pub(super) const ALL: u32 = PRESENT | WRITABLE | USER;
 /// Address of the entry of [`FAR`], which is as [`Kit::pte`] says.
-const FAR_ENTRY: u32 = place::PAGING + 0x1000 + (FAR >> 12) * 4;
+pub(super) const FAR_ENTRY: u32 = place::PAGING + 0x1000 + (FAR >> 12) * 4;
 
 #[test]
 fn more_rights_need_no_invalidation() {

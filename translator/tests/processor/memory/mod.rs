@@ -4,6 +4,7 @@
 mod code;
 mod coherence;
 mod crossing;
+mod spaces;
 
 use crate::engine::{Engine, ways};
 use crate::kit::{Kit, Led, place};
@@ -32,7 +33,7 @@ pub fn everywhere(name: &str, build: impl Fn() -> Kit, run: impl Fn(&mut Kit)) -
 }
 
 /// What is compared of memory: tables, code, data, and paging structures.
-const USED: [Range<usize>; 2] = [0..0x3_0000, 0x10_0000..0x10_4000];
+const USED: [Range<usize>; 2] = [0..0x3_0000, 0x10_0000..0x12_0000];
 
 /// Runs until a HLT, which may be a handler's, or a shutdown, and says where that was.
 pub fn to_halt(k: &mut Kit) -> Led {

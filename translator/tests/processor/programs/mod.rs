@@ -47,7 +47,7 @@ pub mod place {
 /// Units of work of a program.
 const WORK: u64 = 6000;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |v| v.parse().expect("a number"))
 }
 
