@@ -1,8 +1,8 @@
-//! Criterion benchmarks of what engines are made of: decoding, translating, linked and looked-up branches, traps, filling
-//! shadow tables, device access.
+//! Criterion benchmarks of what engines are made of: decoding, translating, linked and looked-up branches, traps,
+//! filling shadow tables, device access.
 //!
-//! Those after the first two are nanobenchmarks of `idem86 compare`, one round an iteration; all engines that this host can
-//! run take part.
+//! Those after the first two are nanobenchmarks of `idem86 compare`, one round an iteration; all engines that this host
+//! can run take part.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use iced_x86::IcedError;

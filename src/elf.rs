@@ -38,7 +38,8 @@ pub struct Piece {
     pub size: u32,
 }
 
-/// An executable that is entered at `entry`. All pieces may be read, written and executed: it is the guest's flat memory.
+/// An executable that is entered at `entry`. All pieces may be read, written and executed: it is the guest's flat
+/// memory.
 pub fn executable(entry: u32, pieces: &[Piece]) -> Vec<u8> {
     const HEADER: u32 = 52;
     const PROGRAM_HEADER: u32 = 32;

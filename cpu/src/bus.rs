@@ -93,8 +93,8 @@ pub trait Bus {
         now
     }
 
-    /// By how much [`Bus::time_stamp`] grows with each unit of work, as long as nothing else is asked of the bus. `None`
-    /// if it does not depend on work alone.
+    /// By how much [`Bus::time_stamp`] grows with each unit of work, as long as nothing else is asked of the bus.
+    /// `None` if it does not depend on work alone.
     fn time_stamp_rate(&self) -> Option<u64> {
         None
     }

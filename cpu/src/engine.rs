@@ -97,9 +97,9 @@ impl Cpu {
         self.attention
     }
 
-    /// What RDTSC gives, as a linear function of retired work: its value at no work at all, which may wrap, and its growth
-    /// with each unit. It holds until something else is asked of the bus, or a control or model-specific register changes.
-    /// `None`: RDTSC is to be executed.
+    /// What RDTSC gives, as a linear function of retired work: its value at no work at all, which may wrap, and its
+    /// growth with each unit. It holds until something else is asked of the bus, or a control or model-specific
+    /// register changes. `None`: RDTSC is to be executed.
     pub fn time_stamp_line(&self, biu: &mut Biu) -> Option<(u64, u64)> {
         let rate = biu.bus.time_stamp_rate().filter(|_| self.cpl == 0 || self.cr4 & cr4::TSD == 0)?;
         let now = biu.bus.time_stamp(self.retired).wrapping_add(self.msr.tsc_offset);

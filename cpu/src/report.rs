@@ -1,7 +1,7 @@
 //! Reports: what hooks want to be told of while the guest runs, through the bus. The guest sees nothing of them.
 //!
-//! Nothing is reported unless it is asked for, and then it costs next to nothing: events are rare, and a block that is to
-//! be reported is one that is never linked, so that only the slow way to a block looks whether it is.
+//! Nothing is reported unless it is asked for, and then it costs next to nothing: events are rare, and a block that is
+//! to be reported is one that is never linked, so that only the slow way to a block looks whether it is.
 
 use crate::cpu::Cpu;
 

@@ -125,8 +125,8 @@ impl Stops {
 }
 
 impl Cpu {
-    /// Asks for an execution stop at `linear`. Asked for several times, it must be removed as often. Unless there was one
-    /// lately, decoded code and translations are forgotten.
+    /// Asks for an execution stop at `linear`. Asked for several times, it must be removed as often. Unless there was
+    /// one lately, decoded code and translations are forgotten.
     pub fn add_execution_stop(&mut self, linear: u32) {
         let asked = self.stops.execution.entry(linear.into()).or_default();
         *asked = asked.saturating_add(1);

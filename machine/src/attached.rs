@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 /// A device that an embedding program adds to a machine; see [`Machine::attach`].
 ///
-/// Its registers lie in regions, which its [`Attachment`] numbers: in the order in which they were given, on PCI by base
-/// address register. Everything happens in guest time. Unless a method is implemented, registers read as ones, writes
-/// go nowhere, and nothing happens by itself.
+/// Its registers lie in regions, which its [`Attachment`] numbers: in the order in which they were given, on PCI by
+/// base address register. Everything happens in guest time. Unless a method is implemented, registers read as ones,
+/// writes go nowhere, and nothing happens by itself.
 ///
 /// A device whose state is not empty implements [`Device::save`] and [`Device::restore`]; snapshots and forks of the
 /// machine are wrong without. Snapshots on disk hold the state with the device's name and version, but not the device,
@@ -118,7 +118,8 @@ impl Attachment {
         self
     }
 
-    /// A device at fixed places interrupts by this line: 5, 7, 9, 10 or 11, level-triggered and perhaps shared with PCI.
+    /// A device at fixed places interrupts by this line: 5, 7, 9, 10 or 11, level-triggered and perhaps shared with
+    /// PCI.
     pub fn irq(self, line: u8) -> Self {
         Attachment { irq: Some(line), ..self }
     }
@@ -437,8 +438,8 @@ impl Board {
 }
 
 impl Machine {
-    /// Adds a device. `make` builds it around its interrupt line, which drives nothing if the attachment has none; it is
-    /// called again for each fork of the machine, whose device is then restored from what this one saves.
+    /// Adds a device. `make` builds it around its interrupt line, which drives nothing if the attachment has none; it
+    /// is called again for each fork of the machine, whose device is then restored from what this one saves.
     ///
     /// Devices on PCI are to be attached before the guest has run, since its firmware looks for them once.
     ///

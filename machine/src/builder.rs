@@ -429,7 +429,8 @@ impl Machine {
     /// Fills RAM as power-on leaves it; before anything has run.
     fn fill_ram_with_noise(&mut self, seed: u64) {
         let ram = self.board.memory.ram() as usize;
-        // SplitMix64: every seed is as good as any other. Steele et al., "Fast Splittable Pseudorandom Number Generators".
+        // SplitMix64: every seed is as good as any other. Steele et al., "Fast Splittable Pseudorandom Number
+        // Generators".
         let mut state = seed;
         for chunk in self.slab[..ram].as_chunks_mut::<8>().0 {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -52,8 +52,8 @@ impl Machine {
         }
     }
 
-    /// Reads memory at a linear address, through the guest's page tables but without their rights, and without leaving a
-    /// trace in them. What is mapped to neither RAM nor ROM reads as ones.
+    /// Reads memory at a linear address, through the guest's page tables but without their rights, and without leaving
+    /// a trace in them. What is mapped to neither RAM nor ROM reads as ones.
     pub fn read_linear(&mut self, linear: u32, buffer: &mut [u8]) -> Result<(), NotMapped> {
         let mut done = 0;
         for (physical, len) in self.linear_pieces(linear, buffer.len())? {

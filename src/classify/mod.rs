@@ -1,10 +1,10 @@
 //! Popek and Goldberg's question, asked of the user's own processor: which instructions are privileged, which are
 //! sensitive, and which sensitive ones do not trap.
 //!
-//! Popek and Goldberg, "Formal Requirements for Virtualizable Third Generation Architectures" (CACM 17, 1974), theorem 1: a
-//! monitor can be built where the sensitive instructions are a subset of the privileged ones. Robin and Irvine, "Analysis
-//! of the Intel Pentium's Ability to Support a Secure Virtual Machine Monitor" (USENIX Security 2000), list those of the
-//! Pentium that are not.
+//! Popek and Goldberg, "Formal Requirements for Virtualizable Third Generation Architectures" (CACM 17, 1974), theorem
+//! 1: a monitor can be built where the sensitive instructions are a subset of the privileged ones. Robin and Irvine,
+//! "Analysis of the Intel Pentium's Ability to Support a Secure Virtual Machine Monitor" (USENIX Security 2000), list
+//! those of the Pentium that are not.
 
 mod probe;
 mod report;
@@ -133,8 +133,8 @@ pub fn classify(progress: &mut dyn FnMut(&str)) -> Vec<Entry> {
     entries
 }
 
-/// Whether this host's processor has User-Mode Instruction Prevention, and its system uses it: then SGDT, SIDT, SLDT, STR
-/// and SMSW trap after all. SDM Vol. 3A, "Control Registers", CR4.UMIP.
+/// Whether this host's processor has User-Mode Instruction Prevention, and its system uses it: then SGDT, SIDT, SLDT,
+/// STR and SMSW trap after all. SDM Vol. 3A, "Control Registers", CR4.UMIP.
 pub fn umip() -> Option<bool> {
     let information = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let flags = information.lines().find(|line| line.starts_with("flags"))?;

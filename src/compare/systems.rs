@@ -1,7 +1,7 @@
 //! The macro workloads that have names: Debian's kernel with the workloads of `benches/guests/linux`, and FreeDOS.
 //!
-//! Their guests are looked for where `tests/guests/fetch` brings them (`target/guests`), in `../shared/guests`, and in the
-//! folder that `IDEM86_GUESTS` names; what is absent is skipped with a word.
+//! Their guests are looked for where `tests/guests/fetch` brings them (`target/guests`), in `../shared/guests`, and in
+//! the folder that `IDEM86_GUESTS` names; what is absent is skipped with a word.
 
 use super::runner::Lack;
 use super::workload::{Stage, Workload};

@@ -1,7 +1,7 @@
 //! Macro workloads: whole systems, stage by stage, timed from outside.
 //!
-//! Every engine starts the same machine under the virtual clock, so that it must come to the same state at the end of each
-//! stage; the seconds are the host's processor's.
+//! Every engine starts the same machine under the virtual clock, so that it must come to the same state at the end of
+//! each stage; the seconds are the host's processor's.
 
 use super::contender::Contender;
 use super::measure::{Progress, host};

@@ -50,8 +50,8 @@ pub const UNTOUCHED: u32 = KERNEL + 0x2000;
 /// Physical address of the page table that maps [`KERNEL`].
 pub const HIGH_TABLE: u64 = 0x1_2000;
 
-/// A machine whose firmware switches to protected mode with paging and runs a 32-bit program at [`KERNEL`], which counts
-/// in [`VARIABLE`] by calls of a function at KERNEL + 100h.
+/// A machine whose firmware switches to protected mode with paging and runs a 32-bit program at [`KERNEL`], which
+/// counts in [`VARIABLE`] by calls of a function at KERNEL + 100h.
 pub fn paged_program(engine: EngineKind) -> Machine {
     let mut bios = vec![0xF4; 0x1_0000];
     let at = |offset: usize, code: &[u8], bios: &mut Vec<u8>| {

@@ -37,9 +37,9 @@ impl GuestInsn {
     }
 }
 
-/// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on one
-/// page and within the code segment, and have no execution stop; loops several times over. Empty where the first does
-/// not.
+/// At most `most` instructions from offset `ram` of RAM on, which is at `eip`: as far as they go straight on, lie on
+/// one page and within the code segment, and have no execution stop; loops several times over. Empty where the first
+/// does not.
 pub fn discover(cpu: &Cpu, biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: usize) -> Vec<GuestInsn> {
     let mut unit = Vec::new();
     let on_page = 0x1000 - (ram & 0xFFF) as u32;

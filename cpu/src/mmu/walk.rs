@@ -88,8 +88,8 @@ impl Cpu {
         }
     }
 
-    /// The physical address of `linear` as the paging structures in memory say, whatever it is accessed for; `None` where
-    /// they map nothing. Changes nothing: for debuggers.
+    /// The physical address of `linear` as the paging structures in memory say, whatever it is accessed for; `None`
+    /// where they map nothing. Changes nothing: for debuggers.
     pub fn peek_address(&self, biu: &mut Biu, linear: u64) -> Option<u64> {
         let linear = linear & self.linear_mask;
         let entry = |biu: &mut Biu, at: u64, size: usize| match biu.bus.page(at & self.a20_mask & !0xFFF) {

@@ -1,5 +1,5 @@
-//! Services in the hands of a hostile guest: whatever it leaves in registers, data areas and devices, a service does not
-//! panic, and comes back.
+//! Services in the hands of a hostile guest: whatever it leaves in registers, data areas and devices, a service does
+//! not panic, and comes back.
 
 use super::bda::{self, ebda};
 use super::memory_map::CONVENTIONAL_END;

@@ -191,8 +191,8 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Has `request` done between two slices, and waits for what it gives. Not from the thread that runs the machine: it
-    /// would wait for itself.
+    /// Has `request` done between two slices, and waits for what it gives. Not from the thread that runs the machine:
+    /// it would wait for itself.
     pub fn ask<T, F>(&self, request: F) -> Result<T, Gone>
     where
         T: Send + 'static,

@@ -31,8 +31,8 @@ fn on_page(at: u64, left: usize) -> usize {
     left.min(0x1000 - (at % 0x1000) as usize)
 }
 
-/// Reads bytes at `at` into `out`, and gives how many could be: up to the first that is not mapped, or is a register of a
-/// device.
+/// Reads bytes at `at` into `out`, and gives how many could be: up to the first that is not mapped, or is a register of
+/// a device.
 pub(super) fn read(machine: &mut Machine, space: Space, at: u64, out: &mut [u8]) -> usize {
     let mut done = 0;
     while done < out.len() {

@@ -67,8 +67,9 @@ impl Until {
         }
     }
 
-    /// COM1 printed a match of the regular expression `pattern` (`^` and `$` match at line ends). What was printed before
-    /// counts, but not what an earlier condition has matched, nor what [`crate::machine::Machine::serial_output`] took.
+    /// COM1 printed a match of the regular expression `pattern` (`^` and `$` match at line ends). What was printed
+    /// before counts, but not what an earlier condition has matched, nor what
+    /// [`crate::machine::Machine::serial_output`] took.
     pub fn serial(pattern: &str) -> Self {
         Until::serial_port(0, pattern)
     }

@@ -18,8 +18,9 @@ impl fmt::Display for StateHash {
 
 impl Machine {
     /// A hash of everything that decides what the guest will do and see: processor, time, devices, keys that wait,
-    /// memory and ROMs, and what media hold beside their files. Under the virtual clock the same machine with the same inputs has the same hash after the same
-    /// guest time, on every engine and every host, whatever snapshots were taken on the way.
+    /// memory and ROMs, and what media hold beside their files. Under the virtual clock the same machine with the same
+    /// inputs has the same hash after the same guest time, on every engine and every host, whatever snapshots were
+    /// taken on the way.
     ///
     /// What already left the machine is not part of it: output that the host has not taken yet, counters, and what was
     /// written to images in place.

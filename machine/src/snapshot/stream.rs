@@ -66,8 +66,8 @@ pub enum LoadError {
     Host(#[from] io::Error),
 }
 
-/// Where the images may be that a saved machine names. A saved machine that comes from somebody else could name any file,
-/// and its guest would read it.
+/// Where the images may be that a saved machine names. A saved machine that comes from somebody else could name any
+/// file, and its guest would read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bases<'a> {
     /// Anywhere.
@@ -179,7 +179,8 @@ impl Snapshot {
         writer.end()
     }
 
-    /// Reads a snapshot that [`Snapshot::write_to`] wrote. Whether its state is possible shows when a machine is spawned.
+    /// Reads a snapshot that [`Snapshot::write_to`] wrote. Whether its state is possible shows when a machine is
+    /// spawned.
     pub fn read_from(from: impl Read, bases: Bases<'_>) -> Result<Snapshot, LoadError> {
         Snapshot::read_parts(from, bases, |_| Err(FormatError::Damaged("memory is missing").into()))
     }

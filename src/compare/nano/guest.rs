@@ -1,5 +1,5 @@
-//! The benchmark guest: a multiboot kernel that sets up a flat protected mode with paging, then runs one loop between two
-//! marks, over and over.
+//! The benchmark guest: a multiboot kernel that sets up a flat protected mode with paging, then runs one loop between
+//! two marks, over and over.
 
 use super::address::*;
 use super::{EMPTY, Emitted, Nano, PageFault, Ring};

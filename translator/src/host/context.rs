@@ -149,7 +149,8 @@ extern "sysv64" fn callout(context: *mut Context, site: u32) -> u64 {
 ///
 /// Code in the arena was put there by this crate's emitter, which keeps these rules: it changes no memory but the
 /// context, the host's stack below its entry, and what the tables in the context lead to; it leaves by the entry
-/// stub's exit with the host's registers restored, but for those of the x87 unit (see [`ExtendedState`]); its stubs are `stubs`.
+/// stub's exit with the host's registers restored, but for those of the x87 unit (see [`ExtendedState`]); its stubs are
+/// `stubs`.
 pub fn enter(
     arena: &CodeArena,
     stubs: &Stubs,

@@ -1,8 +1,8 @@
 //! The registers of the extended state, x87, MMX and SSE: where they are when they are not in the host's.
 //!
 //! Compiled code for x86-64 computes in XMM registers, under the MXCSR that it was started with, and leaves the x87
-//! unit alone. So the guest's XMM registers and MXCSR are in the host's only while translated code runs; the x87 and MMX
-//! registers stay there over callouts, until somebody wants to see them.
+//! unit alone. So the guest's XMM registers and MXCSR are in the host's only while translated code runs; the x87 and
+//! MMX registers stay there over callouts, until somebody wants to see them.
 
 use super::arena::CodeArena;
 use super::context::Context;
@@ -35,8 +35,8 @@ pub struct ExtendedState {
     pub last_segment: u32,
     /// Its linear address.
     pub last_linear: u32,
-    /// What is left of the budget of a unit that begins with such instructions, by [`ExtendedState::index`] of what they
-    /// use the budget's own bits, or none where that is not live.
+    /// What is left of the budget of a unit that begins with such instructions, by [`ExtendedState::index`] of what
+    /// they use the budget's own bits, or none where that is not live.
     pub usable: [u64; 4],
     /// A constant: the bits of an address that are zero on a 16-byte boundary.
     pub alignment: u64,

@@ -82,9 +82,9 @@ impl Ram {
 impl Base {
     /// What `file` holds, but at least `size` bytes.
     ///
-    /// On Unix the file is mapped, not read. Whoever changes it afterwards changes the guest's memory, and whoever makes
-    /// it shorter ends the process; those who keep such files replace them as a whole and lock what they use. Elsewhere
-    /// a file that is mapped cannot be replaced, so it is read.
+    /// On Unix the file is mapped, not read. Whoever changes it afterwards changes the guest's memory, and whoever
+    /// makes it shorter ends the process; those who keep such files replace them as a whole and lock what they use.
+    /// Elsewhere a file that is mapped cannot be replaced, so it is read.
     pub fn of_file(mut file: File, size: usize) -> io::Result<Self> {
         if file.metadata()?.len() < size as u64 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -98,7 +98,8 @@ impl Base {
     }
 
     fn of_object(file: File, size: usize) -> io::Result<Self> {
-        // SAFETY: of an anonymous object nobody else has a handle, and a file is not changed by agreement; see `of_file`.
+        // SAFETY: of an anonymous object nobody else has a handle, and a file is not changed by agreement; see
+        // `of_file`.
         let map = unsafe { MmapOptions::new().len(size).map(&file)? };
         Ok(Base { map, object: Some(file) })
     }

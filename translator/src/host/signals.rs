@@ -29,7 +29,8 @@ pub fn take_signals() -> io::Result<()> {
         // On the alternate stack if the thread has one; not masked, so that a fault in the handler is seen.
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
         for (signal, old) in SIGNALS.into_iter().zip(&mut previous) {
-            // SAFETY: the handler is async-signal-safe and passes on what nobody claims; `old` is a place for an action.
+            // SAFETY: the handler is async-signal-safe and passes on what nobody claims; `old` is a place for an
+            // action.
             if unsafe { libc::sigaction(signal, &raw const ours, old) } != 0 {
                 return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL));
             }

@@ -269,8 +269,8 @@ impl Aligned {
     }
 }
 
-/// Whether `i`, which uses x87, MMX or SSE state, does on the host what it does in the interpreter while all exceptions are
-/// masked.
+/// Whether `i`, which uses x87, MMX or SSE state, does on the host what it does in the interpreter while all exceptions
+/// are masked.
 fn is_native(i: &Instruction) -> bool {
     use Mnemonic::*;
     match i.mnemonic() {

@@ -1,7 +1,7 @@
 //! RDTSC, where the time-stamp counter is a linear function of retired work: under the virtual clock.
 //!
-//! The budget says what work is left until the end of the stay, and the context what the counter shows there. Whether it
-//! is so, and whether the guest may read it, the first callout finds out; see [`Context::time_rate`].
+//! The budget says what work is left until the end of the stay, and the context what the counter shows there. Whether
+//! it is so, and whether the guest may read it, the first callout finds out; see [`Context::time_rate`].
 
 use super::{Lower, SiteKind};
 use crate::emit::abi::{TIME_ORIGIN, TIME_RATE, TIME_WORK};

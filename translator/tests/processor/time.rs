@@ -12,8 +12,8 @@ use idem86_translator::Sensitive;
 /// Rounds of loops.
 const ROUNDS: u32 = 300;
 
-/// The lower halves of the counter are stored as they are read, at different places in units, before and behind what may
-/// leave them.
+/// The lower halves of the counter are stored as they are read, at different places in units, before and behind what
+/// may leave them.
 #[test]
 fn the_counter_grows_by_one_with_each_instruction() {
     let code = asm(32, |a| {

@@ -1,5 +1,5 @@
-//! Random programs with stops and watches: every engine reports the same ones at the same moments, and the guest ends as
-//! without them.
+//! Random programs with stops and watches: every engine reports the same ones at the same moments, and the guest ends
+//! as without them.
 
 use super::{Random, World, advance, differs, place, setting, slices, table_is_intact};
 use crate::engine::{Engine, ways};
