@@ -6,6 +6,7 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use idem86::testing::enable_paging;
 
 /// Where boot sectors are loaded.
 const ORIGIN: u64 = 0x7C00;
@@ -137,7 +138,8 @@ impl Guest {
         a.mov(ss, eax)?;
         a.mov(esp, ORIGIN as u32)?;
         if self.mode == Mode::Paged {
-            enable_paging(&mut a)?;
+            // The first 8 MiB, for everybody.
+            enable_paging(&mut a, 0x10_0000, 2, 7)?;
         }
         a.mov(ebp, iterations)?;
         self.rounds(&mut a)?;
@@ -168,32 +170,6 @@ impl Guest {
         a.hlt()?;
         a.jmp(halt)
     }
-}
-
-/// Page tables at 1 MiB that map the first 8 MiB to themselves by 4-KiB pages.
-fn enable_paging(a: &mut CodeAssembler) -> Result<(), IcedError> {
-    const DIRECTORY: u32 = 0x10_0000;
-    const TABLES: u32 = DIRECTORY + 0x1000;
-    a.cld()?;
-    a.mov(edi, DIRECTORY)?;
-    a.mov(ecx, 0x400)?;
-    a.xor(eax, eax)?;
-    a.rep().stosd()?;
-    a.mov(dword_ptr(DIRECTORY), TABLES | 7)?;
-    a.mov(dword_ptr(DIRECTORY + 4), (TABLES + 0x1000) | 7)?;
-    a.mov(edi, TABLES)?;
-    a.mov(ecx, 0x800)?;
-    a.mov(eax, 7)?;
-    let mut fill = a.create_label();
-    a.set_label(&mut fill)?;
-    a.stosd()?;
-    a.add(eax, 0x1000)?;
-    a.loop_(fill)?;
-    a.mov(eax, DIRECTORY)?;
-    a.mov(cr3, eax)?;
-    a.mov(eax, cr0)?;
-    a.or(eax, 0x8000_0000u32 as i32)?;
-    a.mov(cr0, eax)
 }
 
 fn real16(a: &mut CodeAssembler) -> Result<(), IcedError> {

@@ -1,9 +1,10 @@
-//! The demonstration's boot disk: a program that goes from real mode to protected mode with paging, looks at the machine,
-//! and switches it off.
+//! The demonstration's boot disk: a program that goes from real mode to protected mode with paging, looks at the
+//! machine, and switches it off.
 //!
 //! The boot sector loads the rest by INT 13h and asks for the memory map by INT 15h; everything else happens in 32-bit
 //! code that writes to text memory itself.
 
+use super::paging::enable_paging;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
@@ -27,9 +28,8 @@ const MAP_COUNT: u32 = 0x5000;
 const MAP: u32 = 0x5004;
 /// Count of timer interrupts.
 const TICKS: u32 = 0x4FF0;
-/// Page directory and table, and the interrupt descriptor table.
+/// Page directory, with the page table behind it, and the interrupt descriptor table.
 const DIRECTORY: u32 = 0x10_0000;
-const TABLE: u32 = 0x10_1000;
 const IDT: u32 = 0x10_2000;
 /// Text memory.
 const SCREEN: u32 = 0xB_8000;
@@ -217,25 +217,8 @@ fn set_up(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.mov(es, eax)?;
     a.mov(ss, eax)?;
     a.mov(esp, SECTOR as u32)?;
-    a.cld()?;
-    // The first 4 MiB mapped to themselves, page by page.
-    a.mov(edi, DIRECTORY)?;
-    a.xor(eax, eax)?;
-    a.mov(ecx, 0x400)?;
-    a.rep().stosd()?;
-    a.mov(dword_ptr(DIRECTORY), TABLE | 3)?;
-    a.mov(eax, 3)?;
-    a.mov(ecx, 0x400)?;
-    let mut fill = a.create_label();
-    a.set_label(&mut fill)?;
-    a.stosd()?;
-    a.add(eax, 0x1000)?;
-    a.loop_(fill)?;
-    a.mov(eax, DIRECTORY)?;
-    a.mov(cr3, eax)?;
-    a.mov(eax, cr0)?;
-    a.or(eax, i32::MIN)?;
-    a.mov(cr0, eax)?;
+    // The first 4 MiB, present and writable.
+    enable_paging(a, DIRECTORY, 1, 3)?;
     // One interrupt gate, for the timer.
     a.mov(eax, TIMER as u32)?;
     a.mov(word_ptr(IDT + 8 * TIMER_VECTOR), ax)?;

@@ -7,10 +7,13 @@
 //! pc.expect_screen("Timer interrupts").expect_power_off();
 //! ```
 //!
-//! What a [`Session`] expects must happen within some guest time, ten seconds unless said otherwise: a test fails at the
-//! same place on every host, however busy it is. A session is a [`Machine`] with these methods on top.
+//! What a [`Session`] expects must happen within some guest time, ten seconds unless said otherwise: a test fails at
+//! the same place on every host, however busy it is. A session is a [`Machine`] with these methods on top.
 
 mod demo_disk;
+mod paging;
+
+pub use paging::enable_paging;
 
 use crate::{Builder, Disk, Ended, Machine, Until};
 use std::fmt::Display;
