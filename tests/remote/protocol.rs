@@ -150,16 +150,14 @@ fn kill_ends_the_run() {
 }
 
 #[test]
-fn a_debugger_that_is_there_at_the_end_does_not_keep_the_end_waiting() {
+fn a_debugger_that_is_there_at_the_end_is_let_go() {
     let (mut machine, mut desk, server) = stub(false);
-    let stream = talk(&mut machine, &mut desk, &server, |mut stream| {
+    let mut stream = talk(&mut machine, &mut desk, &server, |mut stream| {
         stream.write_all(&packet("?")).expect("it reads");
         expect(&mut stream, "#");
         stream
     });
-    let start = std::time::Instant::now();
     drop(desk);
     drop(server);
-    assert!(start.elapsed() < Duration::from_secs(1));
-    drop(stream);
+    stream.read_to_end(&mut Vec::new()).expect("the connection was closed in order");
 }
