@@ -64,6 +64,33 @@ pub(crate) struct Plan {
     pub engine: EngineKind,
 }
 
+impl Plan {
+    /// Whether a machine of this plan can be in the states of one of `other`.
+    pub fn has_same_hardware(&self, other: &Plan) -> bool {
+        let Plan {
+            memory,
+            bios,
+            vga_bios,
+            floppies,
+            ide,
+            // The next reset would find it in CMOS, whose content is saved.
+            boot: _,
+            clock,
+            // Shown by the real-time clock, whose state is saved.
+            start: _,
+            serial_pace,
+            reboot,
+            kernel,
+            // All do the same.
+            engine: _,
+        } = self;
+        (*memory, *bios, *clock, *serial_pace, *reboot)
+            == (other.memory, other.bios, other.clock, other.serial_pace, other.reboot)
+            && (vga_bios, floppies, ide, kernel)
+                == (&other.vga_bios, &other.floppies, &other.ide, &other.kernel)
+    }
+}
+
 /// What lies in the drives of a machine.
 #[derive(Debug, Default)]
 pub(crate) struct Media {

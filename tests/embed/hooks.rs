@@ -175,7 +175,7 @@ fn registers_have_names_and_limits() {
     assert!(matches!(machine.set_register(Register::Ds, 0x1_0000), Err(RegisterError::TooWide(..))));
     assert!(matches!(machine.set_register(Register::Cr0, 1 << 31), Err(RegisterError::Impossible(_))));
     machine.set_register(Register::Cr0, 0x11).unwrap();
-    assert_eq!(machine.set_register(Register::Es, 8), Err(RegisterError::Protected(Register::Es)));
+    assert_eq!(machine.set_register(Register::Es, 8), Err(RegisterError::Instruction(Register::Es)));
     // SDM Vol. 3A, "IA-32 Processor States Following Power-up": zeros, not empty.
     assert_eq!((machine.st(0), machine.xmm(7)), (Some([0; 10]), [0; 16]));
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 /// Has gdb do `commands` to the machine, and gives what it printed; `None` where it is not installed. Checks that
 /// the machine runs again when gdb has left.
-fn debug(machine: &mut Machine, endpoint: &Endpoint, commands: &[&str]) -> Option<String> {
+pub fn debug(machine: &mut Machine, endpoint: &Endpoint, commands: &[&str]) -> Option<String> {
     let mut desk = Desk::new(true);
     let server = GdbServer::start(endpoint, desk.link()).expect("a place to listen");
     let target = match server.endpoint() {
@@ -34,12 +34,13 @@ fn debug(machine: &mut Machine, endpoint: &Endpoint, commands: &[&str]) -> Optio
     Some(text)
 }
 
-fn anywhere() -> Endpoint {
+/// A port that is free.
+pub fn anywhere() -> Endpoint {
     "tcp:127.0.0.1:0".parse().expect("an endpoint")
 }
 
 /// Asserts that `text` holds `wanted`, one behind the other.
-fn holds(text: &str, wanted: &[&str]) {
+pub fn holds(text: &str, wanted: &[&str]) {
     let mut rest = text;
     for part in wanted {
         let at = rest.find(part).unwrap_or_else(|| panic!("no {part:?} where it should be in:\n{text}"));

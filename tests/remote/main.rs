@@ -1,8 +1,12 @@
 //! Remote control: what debuggers and management tools see and do, with gdb and Python's
 //! `qemu.qmp` where they are installed.
 
+mod client;
 mod gdb;
 mod guests;
 mod host;
+mod jobs;
+mod linux;
 mod protocol;
 mod qmp;
+mod schema;

@@ -49,6 +49,43 @@ async def main():
     blocks = await qmp.execute("query-block")
     assert any(block["device"] == "floppy0" and "inserted" in block for block in blocks)
 
+    schema = {entity["name"]: entity for entity in await qmp.execute("query-qmp-schema")}
+    assert names == {name for name, entity in schema.items() if entity["meta-type"] == "command"}
+    members = schema[schema["snapshot-save"]["arg-type"]]["members"]
+    assert {member["name"] for member in members} == {"job-id", "tag", "vmstate", "devices"}
+
+    async def job(command, tag):
+        """Does a job to its end, and gives what is known of it then."""
+        arguments = {"job-id": "job", "tag": tag, "vmstate": directory, "devices": ["floppy0"]}
+        with qmp.listener("JOB_STATUS_CHANGE") as events:
+            await qmp.execute(command, arguments)
+            async for event in events:
+                assert event["data"]["id"] == "job"
+                if event["data"]["status"] == "concluded":
+                    break
+        (info,) = await qmp.execute("query-jobs")
+        assert info["id"] == "job" and info["type"] == command and info["status"] == "concluded"
+        await qmp.execute("job-dismiss", {"id": "job"})
+        assert await qmp.execute("query-jobs") == []
+        return info
+
+    before = await qmp.execute("human-monitor-command", {"command-line": "info registers"})
+    assert "error" not in await job("snapshot-save", "tag")
+    await qmp.execute("cont")
+    while await qmp.execute("human-monitor-command", {"command-line": "info registers"}) == before:
+        await asyncio.sleep(0.01)
+    await qmp.execute("stop")
+    assert "error" not in await job("snapshot-load", "tag")
+    assert await qmp.execute("human-monitor-command", {"command-line": "info registers"}) == before
+    assert "error" in await job("snapshot-save", "tag")
+    assert "error" not in await job("snapshot-delete", "tag")
+    assert "error" in await job("snapshot-load", "tag")
+    try:
+        await qmp.execute("snapshot-save", {"job-id": 1})
+        raise AssertionError("it was done")
+    except ExecuteError as e:
+        assert e.error_class == "GenericError"
+
     shutdown = EventListener("SHUTDOWN")
     with qmp.listen(shutdown):
         await qmp.execute("quit")

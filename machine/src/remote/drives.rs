@@ -6,6 +6,7 @@ use crate::image::source::Disk;
 use crate::input::DriveName;
 use crate::machine::Machine;
 use crate::plan::IDE_SLOTS;
+use idem86_devices::backend::Medium;
 use idem86_devices::ide::DriveStatus;
 use std::path::Path;
 
@@ -17,10 +18,26 @@ pub(super) struct Drive {
     pub(super) locked: bool,
     /// Its tray is open, if it has one.
     pub(super) tray_open: Option<bool>,
-    /// Size in bytes of what is in it, and whether that is read-only.
-    pub(super) medium: Option<(u64, bool)>,
+    /// What is in it.
+    pub(super) medium: Option<Inserted>,
     /// Where its medium can be changed.
     place: Option<DriveName>,
+}
+
+/// What is in a drive.
+pub(super) struct Inserted {
+    /// The image's file; empty if it has none.
+    pub(super) file: String,
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) read_only: bool,
+}
+
+impl Inserted {
+    fn of(medium: &dyn Medium) -> Self {
+        let file = medium.base().map_or(String::new(), |path| path.display().to_string());
+        Inserted { file, size: medium.size(), read_only: medium.is_read_only() }
+    }
 }
 
 impl Drive {
@@ -39,7 +56,7 @@ pub(super) fn list(machine: &mut Machine) -> Vec<Drive> {
             DriveStatus::Disk => ("hd", false, None),
             DriveStatus::Cdrom { is_open, is_locked, .. } => ("cd", is_locked, Some(is_open)),
         };
-        let medium = machine.board.ide.medium(slot).map(|m| (m.size(), m.is_read_only()));
+        let medium = machine.board.ide.medium(slot).map(|medium| Inserted::of(medium.as_ref()));
         drives.push(Drive {
             name: format!("ide{}-{kind}{}", slot.channel as u8, u8::from(slot.is_device_1)),
             locked,
@@ -50,7 +67,7 @@ pub(super) fn list(machine: &mut Machine) -> Vec<Drive> {
     }
     for (number, name) in [(0, DriveName::A), (1, DriveName::B)] {
         if machine.board.floppy.drive_type(number).is_some() {
-            let medium = machine.board.floppy.medium(number).map(|m| (m.size(), m.is_read_only()));
+            let medium = machine.board.floppy.medium(number).map(|medium| Inserted::of(medium.as_ref()));
             drives.push(Drive {
                 name: format!("floppy{number}"),
                 locked: false,

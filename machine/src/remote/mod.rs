@@ -22,7 +22,6 @@ pub mod gdb;
 mod memory;
 mod monitor;
 pub mod qmp;
-mod registers;
 mod server;
 mod snapshots;
 

@@ -1,9 +1,10 @@
 //! The monitor: commands for people, typed in a debugger or sent through the control socket.
 
 use super::desk::Stand;
+use super::drives::{self, Inserted};
 use super::memory::{self, Space};
-use super::registers::{REGISTERS, linear_ip};
-use super::{drives, snapshots};
+use super::snapshots;
+use crate::registers::{REGISTERS, linear_ip};
 use idem86_cpu::decode::{self, MAX_LENGTH};
 use idem86_cpu::state::segment::SegReg;
 use std::fmt::Write;
@@ -116,8 +117,10 @@ fn blocks(stand: &mut Stand<'_>) -> String {
     let mut text = String::new();
     for drive in drives::list(stand.machine) {
         let _ = match drive.medium {
-            Some((size, true)) => writeln!(text, "{}: {size} bytes, read-only", drive.name),
-            Some((size, false)) => writeln!(text, "{}: {size} bytes", drive.name),
+            Some(Inserted { size, read_only, .. }) => {
+                let protected = if read_only { ", read-only" } else { "" };
+                writeln!(text, "{}: {size} bytes{protected}", drive.name)
+            }
             None => writeln!(text, "{}: empty", drive.name),
         };
     }

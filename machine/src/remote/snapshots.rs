@@ -1,4 +1,4 @@
-//! Snapshots in memory by name: what `savevm` and `loadvm` work with.
+//! Snapshots in memory by name: what `savevm` and `loadvm` work with; and coming back to a snapshot.
 
 use super::desk::Stand;
 use super::monitor::Problem;
@@ -35,7 +35,14 @@ pub(super) fn save(stand: &mut Stand<'_>, name: &str) -> Result<(), Problem> {
 
 /// Puts the machine back into the state `name`.
 pub(super) fn load(stand: &mut Stand<'_>, name: &str) -> Result<(), Problem> {
-    let snapshot = stand.snapshots.0.get(name).ok_or_else(|| unknown(name))?;
+    let snapshot = stand.snapshots.0.remove(name).ok_or_else(|| unknown(name))?;
+    let restored = restore(stand, &snapshot);
+    stand.snapshots.0.insert(name.into(), snapshot);
+    restored
+}
+
+/// Puts the machine back into the state of `snapshot`.
+pub(super) fn restore(stand: &mut Stand<'_>, snapshot: &Snapshot) -> Result<(), Problem> {
     stand.machine.restore(snapshot).map_err(|e| Problem(e.to_string()))?;
     stand.running.forget_resets(stand.machine);
     Ok(())

@@ -121,8 +121,8 @@ impl VmDirectory {
         &self.path
     }
 
-    /// Saves `snapshot`; what was saved before is replaced when the new one is whole. `progress` is told how many bytes of
-    /// how many are done.
+    /// Saves `snapshot`; what was saved before is replaced when the new one is whole. `progress` is told how many bytes
+    /// of how many are done.
     pub fn save(&mut self, snapshot: &mut Snapshot, progress: &mut Progress<'_>) -> Result<(), StorageError> {
         self.adopt_images(snapshot)?;
         let new = self.path.join(NEW);
@@ -210,6 +210,29 @@ impl VmDirectory {
             return Ok(format!("{IMAGES}/{name}"));
         }
         unreachable!("there are more numbers than files")
+    }
+
+    /// Removes what was saved, and the directory, unless it holds something else. Machines that were loaded from it
+    /// keep what they have.
+    pub fn delete(self) -> Result<(), StorageError> {
+        let VmDirectory { path, adopted: _, _lock: lock } = self;
+        // First what makes it a saved machine: what is left when the host refuses is none.
+        for name in [SNAPSHOT, OLD, NEW, IMAGES] {
+            remove_dir(&path.join(name))?;
+        }
+        // Some hosts do not remove what is open.
+        drop(lock);
+        for name in [DESCRIPTION, CHECKED, LOCK] {
+            let file = path.join(name);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&file)(error)),
+                _ => {}
+            }
+        }
+        match fs::remove_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(at(&path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Loads what was saved. Memory is mapped, not read; but the first time that it is loaded after it was saved or

@@ -1,8 +1,8 @@
 //! Saving, restoring and comparing whole machines.
 //!
-//! [`Machine::snapshot`] keeps a machine as it is at a moment, in memory; [`Machine::restore`] goes back to it in place,
-//! which costs as much as was written since; [`Snapshot::spawn`] and [`Machine::fork`] make independent machines that
-//! share all memory that none of them writes.
+//! [`Machine::snapshot`] keeps a machine as it is at a moment, in memory; [`Machine::restore`] goes back to it in
+//! place, which costs as much as was written since; [`Snapshot::spawn`] and [`Machine::fork`] make independent machines
+//! that share all memory that none of them writes.
 //!
 //! The first snapshot freezes RAM instead of copying it: where the host can, it becomes an immutable object of which
 //! each machine has a private view. From then on the machine notes the first write to each page, and its engine reaches
@@ -49,8 +49,9 @@ pub enum SnapshotError {
     /// A medium that exists only once.
     #[error("{0}: an image that is written in place cannot be in a snapshot; use snapshot=on or readonly=on")]
     Medium(&'static str),
-    /// Restoring in place needs the machine of the snapshot, or one that was forked from it.
-    #[error("the snapshot is of another machine; spawn one from it")]
+    /// Restoring in place needs the machine of the snapshot, one that was forked from it, or one with the same
+    /// hardware.
+    #[error("the snapshot is of a machine with other hardware; spawn one from it")]
     OtherMachine,
     /// Drives were added or exchanged since.
     #[error("{0}: not the drive that the snapshot's medium was in")]
@@ -92,9 +93,10 @@ impl Machine {
         self.fork_media().map(drop)
     }
 
-    /// Goes back to the moment of `snapshot`, which was taken of this machine or of one that it shares an origin with.
+    /// Goes back to the moment of `snapshot`, which was taken of this machine, of one that it shares an origin with, or
+    /// of one with the same hardware; the engine stays.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        if !Arc::ptr_eq(&self.plan, &snapshot.plan) {
+        if !Arc::ptr_eq(&self.plan, &snapshot.plan) && !self.plan.has_same_hardware(&snapshot.plan) {
             return Err(SnapshotError::OtherMachine);
         }
         self.must_not_record()?;
@@ -135,14 +137,13 @@ impl Snapshot {
         self.spawn_with(|_| {})
     }
 
-    /// As [`Snapshot::spawn`], for a snapshot that was loaded, of a machine with devices of the embedding program's own:
-    /// those are not saved, so `attach` attaches them as they were, before they get their state.
+    /// As [`Snapshot::spawn`], for a snapshot that was loaded, of a machine with devices of the embedding program's
+    /// own: those are not saved, so `attach` attaches them as they were, before they get their state.
     pub fn spawn_with(&self, attach: impl FnOnce(&mut Machine)) -> Result<Machine, SnapshotError> {
         self.build(self.plan.clone(), attach)
     }
 
-    /// As [`Snapshot::spawn`], on an engine of another kind. Snapshots of this machine cannot be restored in place on
-    /// machines that run on the first engine.
+    /// As [`Snapshot::spawn`], on an engine of another kind.
     pub fn spawn_on(&self, engine: EngineKind) -> Result<Machine, SnapshotError> {
         self.build(self.plan_on(engine), |_| {})
     }

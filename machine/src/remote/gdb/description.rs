@@ -2,7 +2,7 @@
 //!
 //! GDB manual, "Target Description Format", "i386 Features".
 
-use crate::remote::registers::{Feature, REGISTERS};
+use crate::registers::{Feature, REGISTERS};
 use std::fmt::Write;
 
 /// Fields of EFLAGS, MXCSR, CR0 and CR4, by their bits.
@@ -131,7 +131,9 @@ pub(super) fn target_xml(code_size: u32) -> String {
             let _ = writeln!(
                 xml,
                 "<reg name=\"{}\" bitsize=\"{}\" type=\"{}\" regnum=\"{number}\"{group}/>",
-                r.name, r.bits, r.kind
+                r.name,
+                r.bytes() * 8,
+                r.kind
             );
         }
         xml.push_str("</feature>\n");

@@ -1,8 +1,8 @@
 //! The stub for gdb: breakpoints, watchpoints, registers and memory by the GDB remote serial protocol.
 //!
 //! A debugger that connects finds the machine stopped. Addresses are linear: what segmentation makes of CS:EIP, before
-//! paging; `$linear_ip` is where the processor stands. When the debugger leaves, by whatever way, its breakpoints go and
-//! the machine runs on. One debugger is served at a time.
+//! paging; `$linear_ip` is where the processor stands. When the debugger leaves, by whatever way, its breakpoints go
+//! and the machine runs on. One debugger is served at a time.
 
 mod description;
 mod target;

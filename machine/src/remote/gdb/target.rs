@@ -1,9 +1,9 @@
 //! The machine as the debugger's protocol sees it. Everything is asked for at the machine's desk.
 
 use super::description::target_xml;
+use crate::registers::{EIP, REGISTERS};
 use crate::remote::memory::{self, Space};
 use crate::remote::monitor;
-use crate::remote::registers::{EIP, REGISTERS};
 use crate::remote::{Cause, Gone, Link, Notice};
 use crossbeam_channel::Receiver;
 use gdbstub::arch::{Arch, RegId, Registers};

@@ -1,12 +1,12 @@
 //! What users do: keys and mouse.
 
-use super::commands::{arguments, attempt};
-use super::{Refusal, Session, keys};
+use super::commands::attempt;
+use super::keys::{self, KeyName};
+use super::types::{Nothing, enumeration, object, union};
+use super::{Refusal, Session};
 use crate::input::Input;
 use crate::remote::monitor::Problem;
 use idem86_devices::ps2::{KeyCode, MouseButtons};
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 /// Events of one request.
 const EVENTS_MAX: usize = 1024;
@@ -19,21 +19,19 @@ pub(super) struct Mouse {
     buttons: MouseButtons,
 }
 
-/// A key: by name, or by its number in scan code set 1.
-#[derive(Deserialize)]
-#[serde(tag = "type", content = "data", rename_all = "lowercase")]
-enum Key {
-    Qcode(String),
-    Number(u64),
+union! {
+    /// A key: by its number in scan code set 1, or by name.
+    KeyValue by "type" {
+        Number "number" { "data" number: u64, }
+        Named "qcode" { "data" name: KeyName, }
+    }
 }
 
-impl Key {
+impl KeyValue {
     fn code(&self) -> Result<KeyCode, Refusal> {
         match self {
-            Key::Qcode(name) => {
-                keys::named(name).ok_or_else(|| Refusal::new(format!("no key is called {name:?}")))
-            }
-            Key::Number(number) => {
+            KeyValue::Named { name: KeyName(code) } => Ok(*code),
+            KeyValue::Number { number } => {
                 keys::numbered(*number).ok_or_else(|| Refusal::new(format!("no key has the number {number}")))
             }
         }
@@ -53,85 +51,117 @@ fn give(session: &Session, input: Input) -> Result<(), Refusal> {
     })
 }
 
-/// `send-key`: presses keys together and releases them.
-pub(super) fn send_key(session: &mut Session, value: Value) -> Result<Value, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Arguments {
-        keys: Vec<Key>,
+object! {
+    SendKey {
+        "keys" keys: Vec<KeyValue>,
         /// Keys are held until the guest has read them, however long that takes.
-        #[serde(rename = "hold-time")]
-        _hold_time: Option<u64>,
+        "hold-time" hold_time: Option<u64>,
     }
-    let Arguments { keys, .. } = arguments(value)?;
-    let keys: Vec<KeyCode> = keys.iter().map(Key::code).collect::<Result<_, _>>()?;
+}
+
+/// `send-key`: presses keys together and releases them.
+pub(super) fn send_key(
+    session: &mut Session,
+    SendKey { keys, hold_time: _ }: SendKey,
+) -> Result<Nothing, Refusal> {
+    let keys: Vec<KeyCode> = keys.iter().map(KeyValue::code).collect::<Result<_, _>>()?;
     let down = keys.iter().map(|key| (*key, true));
     let up = keys.iter().rev().map(|key| (*key, false));
     give(session, Input::Keys(down.chain(up).collect()))?;
-    Ok(json!({}))
+    Ok(Nothing {})
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Button {
-    Left,
-    Middle,
-    Right,
-    WheelUp,
-    WheelDown,
+enumeration! {
+    Button {
+        Left "left",
+        Middle "middle",
+        Right "right",
+        WheelUp "wheel-up",
+        WheelDown "wheel-down",
+    }
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Axis {
-    X,
-    Y,
+enumeration! {
+    Axis {
+        X "x",
+        Y "y",
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", content = "data", rename_all = "lowercase")]
-enum Event {
-    Key { key: Key, down: bool },
-    Btn { button: Button, down: bool },
-    Rel { axis: Axis, value: i32 },
+object! {
+    KeyEvent {
+        "key" key: KeyValue,
+        "down" down: bool,
+    }
+}
+
+object! {
+    ButtonEvent {
+        "button" button: Button,
+        "down" down: bool,
+    }
+}
+
+object! {
+    /// By so much, from where the mouse is.
+    MoveEvent {
+        "axis" axis: Axis,
+        "value" value: i32,
+    }
+}
+
+union! {
+    InputEvent by "type" {
+        Key "key" { "data" event: KeyEvent, }
+        Button "btn" { "data" event: ButtonEvent, }
+        Move "rel" { "data" event: MoveEvent, }
+    }
+}
+
+object! {
+    SendEvent {
+        "events" events: Vec<InputEvent>,
+        /// There is one keyboard, and one mouse.
+        "device" device: Option<String>,
+        "head" head: Option<u64>,
+    }
 }
 
 /// `input-send-event`: events as they come from a user's devices.
-pub(super) fn send_event(session: &mut Session, value: Value) -> Result<Value, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Arguments {
-        events: Vec<Event>,
-        #[serde(rename = "device")]
-        _device: Option<String>,
-        #[serde(rename = "head")]
-        _head: Option<u64>,
-    }
-    let Arguments { events, .. } = arguments(value)?;
+pub(super) fn send_event(
+    session: &mut Session,
+    SendEvent { events, device: _, head: _ }: SendEvent,
+) -> Result<Nothing, Refusal> {
     if events.len() > EVENTS_MAX {
         return Err(Refusal::new(format!("at most {EVENTS_MAX} events at once")));
     }
-    // Names first: a request is done as a whole or not at all.
+    // Keys first: a request is done as a whole or not at all.
     for event in &events {
-        if let Event::Key { key, .. } = event {
-            key.code()?;
+        if let InputEvent::Key { event } = event {
+            event.key.code()?;
         }
     }
     let (mut right, mut down_by) = (0i32, 0i32);
     for event in events {
         match event {
-            Event::Key { key, down } => give(session, Input::Keys(vec![(key.code()?, down)]))?,
+            InputEvent::Key { event: KeyEvent { key, down } } => {
+                give(session, Input::Keys(vec![(key.code()?, down)]))?;
+            }
             // Both axes of one movement come one behind the other.
-            Event::Rel { axis: Axis::X, value } => right = right.saturating_add(value),
-            Event::Rel { axis: Axis::Y, value } => down_by = down_by.saturating_add(value),
-            Event::Btn { button, down } => {
+            InputEvent::Move { event: MoveEvent { axis: Axis::X, value } } => {
+                right = right.saturating_add(value);
+            }
+            InputEvent::Move { event: MoveEvent { axis: Axis::Y, value } } => {
+                down_by = down_by.saturating_add(value);
+            }
+            InputEvent::Button { event: ButtonEvent { button, down } } => {
                 move_mouse(session, std::mem::take(&mut right), std::mem::take(&mut down_by), 0)?;
                 press_button(session, button, down)?;
             }
         }
     }
     move_mouse(session, right, down_by, 0)?;
-    Ok(json!({}))
+    Ok(Nothing {})
 }
 
 fn move_mouse(session: &Session, right: i32, down: i32, wheel: i32) -> Result<(), Refusal> {

@@ -2,8 +2,11 @@
 //!
 //! QEMU QMP Reference Manual, "QKeyCode".
 
+use super::introspection::Schema;
+use super::types::Type;
 use idem86_devices::ps2::KeyCode;
 use idem86_devices::ps2::KeyCode::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// Names that cannot be told from the key's own.
 const NAMES: &[(&str, KeyCode)] = &[
@@ -69,15 +72,43 @@ const NAMES: &[(&str, KeyCode)] = &[
     ("meta_r", MetaRight),
 ];
 
+/// All names, with the keys' codes.
+fn all() -> impl Iterator<Item = (String, KeyCode)> {
+    let of_codes = |(name, code): (String, String)| Some((name, KeyCode::from_name(&code)?));
+    let letters = ('a'..='z').map(|c| (c.to_string(), format!("Key{}", c.to_ascii_uppercase())));
+    let digits = ('0'..='9').map(|c| (c.to_string(), format!("Digit{c}")));
+    let functions = (1..=12).map(|n| (format!("f{n}"), format!("F{n}")));
+    let named = NAMES.iter().map(|(name, code)| ((*name).into(), *code));
+    letters.chain(digits).chain(functions).filter_map(of_codes).chain(named)
+}
+
 /// The key that the protocol calls `name`.
-pub(super) fn named(name: &str) -> Option<KeyCode> {
-    let special = NAMES.iter().find(|(n, _)| *n == name).map(|(_, key)| *key);
-    special.or_else(|| match name.as_bytes() {
-        [b'a'..=b'z'] => KeyCode::from_name(&format!("Key{name}")),
-        [b'0'..=b'9'] => KeyCode::from_name(&format!("Digit{name}")),
-        [b'f', b'1'..=b'9', ..] => KeyCode::from_name(name),
-        _ => None,
-    })
+fn named(name: &str) -> Option<KeyCode> {
+    all().find(|(n, _)| n == name).map(|(_, key)| key)
+}
+
+/// A key by its name (`QKeyCode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyName(pub(super) KeyCode);
+
+impl<'de> Deserialize<'de> for KeyName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        named(&name).map(KeyName).ok_or_else(|| de::Error::custom(format_args!("no key is called {name:?}")))
+    }
+}
+
+impl Serialize for KeyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = all().find(|(_, key)| *key == self.0).map(|(name, _)| name);
+        serializer.serialize_str(&name.ok_or_else(|| ser::Error::custom("a key without a name"))?)
+    }
+}
+
+impl Type for KeyName {
+    fn describe(schema: &mut Schema) -> String {
+        schema.enumeration("KeyName", all().map(|(name, _)| name))
+    }
 }
 
 /// The key with this code in scan code set 1; extended ones have bit 7 set.
@@ -102,6 +133,7 @@ mod tests {
         for name in ["", "f0", "f13", "A", "é", "unmapped", "ctrl-alt", "f1x"] {
             assert_eq!(named(name), None, "{name}");
         }
+        assert_eq!(all().count(), 26 + 10 + 12 + NAMES.len(), "each has a code");
         for (number, key) in [(1, Escape), (0x1E, KeyA), (0x1C, Enter), (0x9C, NumpadEnter), (0xC8, ArrowUp)]
         {
             assert_eq!(numbered(number), Some(key), "{number:#x}");

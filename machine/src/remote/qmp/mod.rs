@@ -5,14 +5,25 @@
 //! an error, and the connection stays usable from the next line on.
 
 mod commands;
+mod events;
+mod files;
 mod input;
+mod introspection;
+mod jobs;
 mod keys;
+mod media;
+mod run;
+mod snapshots;
+mod types;
 
 use super::server::{Peer, Server};
-use super::{End, Endpoint, Gone, Link, Notice};
-use crossbeam_channel::select;
+use super::{Endpoint, Gone, Link, Notice};
+use crossbeam_channel::{Receiver, select};
+use events::{Event, JobStatusChange};
+use jobs::Jobs;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a request, at most.
@@ -27,7 +38,9 @@ pub struct QmpServer(Server);
 impl QmpServer {
     /// Serves peers at `endpoint`; `link` leads to the machine.
     pub fn start(endpoint: &Endpoint, link: Link) -> io::Result<Self> {
-        Server::start(endpoint, SESSIONS_MAX, move |peer| serve(peer, link.clone())).map(QmpServer)
+        let jobs = Jobs::default();
+        let session = move |peer| serve(peer, link.clone(), jobs.clone());
+        Server::start(endpoint, SESSIONS_MAX, session).map(QmpServer)
     }
 
     /// Where it listens; names the port if any would do.
@@ -69,6 +82,9 @@ impl From<super::monitor::Problem> for Refusal {
 struct Session {
     peer: Peer,
     link: Link,
+    jobs: Jobs,
+    /// What happens to the machine, and to the jobs.
+    news: News,
     /// Bytes that are no whole request yet.
     unread: Vec<u8>,
     /// The rest of the line belongs to a request that was refused.
@@ -76,49 +92,61 @@ struct Session {
     /// Capabilities were negotiated.
     negotiated: bool,
     mouse: input::Mouse,
+    /// Where the last snapshot was saved, or loaded from.
+    vmstate: Option<PathBuf>,
 }
 
-fn serve(peer: Peer, link: Link) {
+/// Where events come from.
+#[derive(Clone)]
+struct News {
+    notices: Receiver<Notice>,
+    changes: Receiver<JobStatusChange>,
+}
+
+impl News {
+    /// The next event that has happened already.
+    fn next(&self) -> Option<Event> {
+        let notice = || self.notices.try_recv().ok().map(Event::from);
+        notice().or_else(|| self.changes.try_recv().ok().map(Event::JobStatusChange))
+    }
+}
+
+fn serve(peer: Peer, link: Link, jobs: Jobs) {
     let Ok(notices) = link.ask(|stand| stand.running.listen()) else { return };
-    let incoming = peer.incoming.clone();
+    let news = News { notices, changes: jobs.listen() };
+    let (incoming, News { notices, changes }) = (peer.incoming.clone(), news.clone());
     let mut session = Session {
         peer,
         link,
+        jobs,
+        news,
         unread: Vec::new(),
         skips_line: false,
         negotiated: false,
         mouse: input::Mouse::default(),
+        vmstate: None,
     };
     let mut sent = session.send(&greeting());
     while sent.is_ok() {
         sent = select! {
             recv(incoming) -> chunk => match chunk {
-                Ok(chunk) => session.take(&chunk, &notices),
+                Ok(chunk) => session.take(&chunk),
                 Err(_) => return,
             },
             recv(notices) -> notice => match notice {
-                Ok(notice) => session.tell(notice),
+                Ok(notice) => session.tell(notice.into()),
+                Err(_) => return,
+            },
+            recv(changes) -> change => match change {
+                Ok(change) => session.tell(Event::JobStatusChange(change)),
                 Err(_) => return,
             },
         };
     }
 }
 
-/// The version as the protocol has it: ours.
-fn version() -> Value {
-    let number = |text: &str| text.parse::<u32>().unwrap_or(0);
-    json!({
-        "qemu": {
-            "major": number(env!("CARGO_PKG_VERSION_MAJOR")),
-            "minor": number(env!("CARGO_PKG_VERSION_MINOR")),
-            "micro": number(env!("CARGO_PKG_VERSION_PATCH")),
-        },
-        "package": "idem86",
-    })
-}
-
 fn greeting() -> Value {
-    json!({"QMP": {"version": version(), "capabilities": []}})
+    json!({"QMP": {"version": run::version(), "capabilities": []}})
 }
 
 impl Session {
@@ -130,7 +158,7 @@ impl Session {
     }
 
     /// Does the requests that `chunk` completes.
-    fn take(&mut self, chunk: &[u8], notices: &crossbeam_channel::Receiver<Notice>) -> io::Result<()> {
+    fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.unread.extend_from_slice(chunk);
         loop {
             if self.skips_line {
@@ -154,15 +182,15 @@ impl Session {
                     let answer = self.answer(request);
                     // What the command led to comes first, but for the end of everything.
                     let mut end = None;
-                    while let Ok(notice) = notices.try_recv() {
-                        match notice {
-                            Notice::Shutdown(_) => end = Some(notice),
-                            _ => self.tell(notice)?,
+                    while let Some(event) = self.news.next() {
+                        match event {
+                            Event::Shutdown(_) => end = Some(event),
+                            _ => self.tell(event)?,
                         }
                     }
                     self.send(&answer)?;
-                    if let Some(notice) = end {
-                        self.tell(notice)?;
+                    if let Some(event) = end {
+                        self.tell(event)?;
                     }
                 }
                 Some(Err(e)) if e.is_eof() && self.unread.len() <= REQUEST_MAX => return Ok(()),
@@ -181,20 +209,20 @@ impl Session {
     }
 
     /// Sends an event.
-    fn tell(&mut self, notice: Notice) -> io::Result<()> {
+    fn tell(&mut self, event: Event) -> io::Result<()> {
         if !self.negotiated {
             return Ok(());
         }
-        let (name, data) = event(notice);
+        let (name, data) = event.into_json()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut event = json!({
+        let mut line = json!({
             "timestamp": {"seconds": now.as_secs(), "microseconds": now.subsec_micros()},
             "event": name,
         });
-        if let Some(data) = data {
-            event["data"] = data;
+        if data.as_object().is_some_and(|members| !members.is_empty()) {
+            line["data"] = data;
         }
-        self.send(&event)
+        self.send(&line)
     }
 
     /// Does a request and gives the answer.
@@ -231,20 +259,12 @@ impl Session {
         if !arguments.is_object() {
             return Err(Refusal::new("QMP input member 'arguments' must be an object"));
         }
-        match (name, self.negotiated) {
-            ("qmp_capabilities", false) => {
-                commands::negotiate(arguments)?;
-                self.negotiated = true;
-                Ok(json!({}))
-            }
-            ("qmp_capabilities", true) => Err(Refusal::unknown_command(
-                "Capabilities negotiation is already complete, command ignored".into(),
-            )),
-            (_, false) => Err(Refusal::unknown_command(
+        if !self.negotiated && name != "qmp_capabilities" {
+            return Err(Refusal::unknown_command(
                 "Expecting capabilities negotiation with 'qmp_capabilities'".into(),
-            )),
-            (_, true) => commands::execute(self, name, arguments),
+            ));
         }
+        commands::execute(self, name, arguments)
     }
 }
 
@@ -254,27 +274,4 @@ fn error(refusal: &Refusal, id: Option<Value>) -> Value {
         answer["id"] = id;
     }
     answer
-}
-
-/// The event that tells of `notice`, with its data.
-fn event(notice: Notice) -> (&'static str, Option<Value>) {
-    match notice {
-        Notice::Resumed => ("RESUME", None),
-        Notice::Stopped(_) => ("STOP", None),
-        Notice::PowerButton => ("POWERDOWN", None),
-        Notice::Reset { guest } => {
-            let reason = if guest { "guest-reset" } else { "host-qmp-system-reset" };
-            ("RESET", Some(json!({"guest": guest, "reason": reason})))
-        }
-        Notice::Shutdown(end) => {
-            let (guest, reason) = match end {
-                End::Guest => (true, "guest-shutdown"),
-                End::GuestReset => (true, "guest-reset"),
-                End::GuestStuck => (true, "guest-panic"),
-                End::Asked => (false, "host-qmp-quit"),
-                End::Host => (false, "host-signal"),
-            };
-            ("SHUTDOWN", Some(json!({"guest": guest, "reason": reason})))
-        }
-    }
 }
