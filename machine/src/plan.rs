@@ -69,6 +69,7 @@ impl Plan {
     pub fn has_same_hardware(&self, other: &Plan) -> bool {
         let Plan {
             memory,
+            cpu,
             bios,
             vga_bios,
             floppies,
@@ -86,8 +87,8 @@ impl Plan {
         } = self;
         (*memory, *bios, *clock, *serial_pace, *reboot)
             == (other.memory, other.bios, other.clock, other.serial_pace, other.reboot)
-            && (vga_bios, floppies, ide, kernel)
-                == (&other.vga_bios, &other.floppies, &other.ide, &other.kernel)
+            && (cpu, vga_bios, floppies, ide, kernel)
+                == (&other.cpu, &other.vga_bios, &other.floppies, &other.ide, &other.kernel)
     }
 }
 

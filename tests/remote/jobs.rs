@@ -24,13 +24,16 @@ fn arguments(job: &str, tag: &str, vmstate: &Path) -> Value {
     json!({"job-id": job, "tag": tag, "vmstate": vmstate, "devices": DRIVES})
 }
 
-/// Reads events until the job has come to its end; gives the statuses that it went through.
-fn statuses(c: &mut Client, job: &str) -> Vec<String> {
-    let mut statuses = Vec::new();
-    while statuses.last().is_none_or(|last| last != "concluded") {
-        let event: Value = serde_json::from_str(&c.event("JOB_STATUS_CHANGE")).expect("JSON");
-        if event["data"]["id"] == job {
-            statuses.push(event["data"]["status"].as_str().expect("a name").to_string());
+/// Reads until the job has come to its end, and the answer to what began it is there if `answered` is not; gives the
+/// statuses that it went through.
+fn statuses(c: &mut Client, job: &str, mut answered: bool) -> Vec<String> {
+    let mut statuses: Vec<String> = Vec::new();
+    while !answered || statuses.last().is_none_or(|last| last != "concluded") {
+        let line: Value = serde_json::from_str(&c.line()).expect("JSON");
+        assert!(line.get("error").is_none(), "{line}");
+        answered |= line.get("return").is_some();
+        if line["event"] == "JOB_STATUS_CHANGE" && line["data"]["id"] == job {
+            statuses.push(line["data"]["status"].as_str().expect("a name").to_string());
         }
     }
     statuses
@@ -40,7 +43,7 @@ fn statuses(c: &mut Client, job: &str) -> Vec<String> {
 fn finish(c: &mut Client, command: &str, arguments: Value) -> Option<String> {
     let job = arguments["job-id"].as_str().expect("a name").to_string();
     c.send(&format!("{}\n", json!({"execute": command, "arguments": arguments})));
-    let all = statuses(c, &job);
+    let all = statuses(c, &job, false);
     let jobs = c.run("query-jobs", json!({}));
     let info = jobs.as_array().expect("a list").iter().find(|info| info["id"] == *job).expect("it is known");
     assert_eq!((&info["type"], &info["status"]), (&json!(command), &json!("concluded")));
@@ -262,7 +265,10 @@ fn jobs_outlive_the_peer_that_began_them_and_are_everybodys() {
         c.send(r#"{"execute": "snapshot-save", "arguments": {"job-id": "b", "tag": "two", "vmst"#);
         c.line();
         c.stream().shutdown(Shutdown::Both).expect("it is open");
-        assert_eq!(statuses(&mut watcher, "a"), ["created", "running", "waiting", "pending", "concluded"]);
+        assert_eq!(
+            statuses(&mut watcher, "a", true),
+            ["created", "running", "waiting", "pending", "concluded"]
+        );
         let again = json!({"execute": "snapshot-save", "arguments": arguments("a", "three", &root)});
         assert!(watcher.refused(&again.to_string()).contains("already in use"));
         let jobs = watcher.run("query-jobs", json!({}));

@@ -13,7 +13,14 @@ enumeration! {
         String "string",
         Int "int",
         Boolean "boolean",
-        Null "null",
+        Value "value",
+    }
+}
+
+object! {
+    /// A value of an enumeration.
+    SchemaInfoEnumMember {
+        "name" name: String,
     }
 }
 
@@ -39,7 +46,12 @@ union! {
     /// Something that the protocol has.
     SchemaInfo by "meta-type" {
         Builtin "builtin" { "name" name: String, "json-type" json_type: JsonType, }
-        Enum "enum" { "name" name: String, "values" values: Vec<String>, }
+        Enum "enum" {
+            "name" name: String,
+            "members" members: Vec<SchemaInfoEnumMember>,
+            // Older clients look here.
+            "values" values: Vec<String>,
+        }
         Array "array" { "name" name: String, "element-type" element_type: String, }
         Object "object" {
             "name" name: String,
@@ -88,8 +100,9 @@ impl Schema {
         name: &str,
         values: impl IntoIterator<Item = V>,
     ) -> String {
-        let values = values.into_iter().map(Into::into).collect();
-        self.define(name, |_, name| SchemaInfo::Enum { name, values })
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        let members = values.iter().map(|name| SchemaInfoEnumMember { name: name.clone() }).collect();
+        self.define(name, |_, name| SchemaInfo::Enum { name, members, values })
     }
 
     /// An object type; `variants` are the tag's name, and each case with the type of its members.

@@ -34,7 +34,8 @@ builtin!("bool" Boolean: bool);
 // How many bits an integer may have is no part of the schema.
 builtin!("int" Int: i32, u32, u64);
 builtin!("str" String: String, PathBuf);
-builtin!("null" Null: ());
+// Defaults are of any type; what members of this type hold is null.
+builtin!("any" Value: ());
 
 impl<T: Type> Type for Vec<T> {
     fn describe(schema: &mut Schema) -> String {
