@@ -179,6 +179,30 @@ fn a_host_that_cannot_trap_and_emulate_is_told_why() {
     assert!(text.contains("windows to guest memory need signals"), "{text}");
 }
 
+/// Without BMI2 there are no shifts that leave the flags alone: a host that must do without gets the interpreter, and
+/// whoever asks for more is told.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_host_without_bmi2_interprets() {
+    // mov al,5; out F4h,al
+    let (_keep, image) = file("flat.bin", &[0xB0, 5, 0xE6, 0xF4]);
+    let run = |rest: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_idem86"));
+        command.env("IDEM86_HOST_WITHOUT", "bmi2").args(["run", "--flat"]).arg(&image).args(rest);
+        command.output().expect("the program starts")
+    };
+    for rest in [&[][..], &["--engine", "interpreter"]] {
+        let out = run(rest);
+        assert_eq!(out.status.code(), Some(5 << 1 | 1), "{rest:?}: {out:?}");
+    }
+    for engine in ["translator", "trap"] {
+        let out = run(&["--engine", engine]);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert_eq!((out.status.code(), text.lines().count()), (Some(2), 1), "{engine}: {text}");
+        assert!(text.contains("BMI2"), "{engine}: {text}");
+    }
+}
+
 #[test]
 fn the_demonstration_ends_with_power_off() {
     let out = idem86(&["demo"]);

@@ -5,7 +5,7 @@ use iced_x86::{FlowControl, Instruction, OpKind};
 use idem86_cpu::bus::Biu;
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::decode::insn::Insn;
-use idem86_cpu::decode::{MAX_LENGTH, decode, decode_insn};
+use idem86_cpu::decode::{MAX_LENGTH, decode, lay_out};
 
 /// An instruction of a translation unit.
 #[derive(Clone, Debug)]
@@ -49,16 +49,12 @@ pub fn discover(cpu: &Cpu, biu: &Biu, ram: u64, eip: u32, key: ModeKey, most: us
         let available = (on_page - offset).min(MAX_LENGTH as u32) as usize;
         let bytes = &mut bytes[..available];
         biu.ram_read_bytes(ram + u64::from(offset), bytes);
-        let (Ok(instruction), Ok((insn, _))) =
-            (decode(bytes, key.code_size()), decode_insn(bytes, key.code_size(), cpu.processor()))
-        else {
-            break;
-        };
+        let Ok(instruction) = decode(bytes, key.code_size()) else { break };
         // The host may have what the guest's processor lacks.
         if !cpu.processor().executes(&instruction) {
             break;
         }
-        let guest = GuestInsn { instruction, insn, offset };
+        let guest = GuestInsn { instruction, insn: lay_out(&instruction, bytes), offset };
         let last = u64::from(eip) + u64::from(guest.end()) - 1;
         if last > u64::from(key.cs_limit) {
             break;

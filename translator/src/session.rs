@@ -206,8 +206,9 @@ impl<'a> Session<'a, '_> {
     }
 
     /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
-    /// again, and gives back the work of the iterations that are left.
-    fn leave_repetition(&self, context: &mut Context, unit: &Unit) {
+    /// again, and gives back the work of the iterations that are left. A comparison begins again: the host's flags may be
+    /// those from before it.
+    fn leave_repetition(&self, context: &mut Context, unit: &Unit, compares: bool) {
         let base =
             self.views.windows[usize::from(self.key(unit).user())].as_ref().map_or(0, WindowView::base);
         for r in [gpr::SI, gpr::DI] {
@@ -215,6 +216,11 @@ impl<'a> Session<'a, '_> {
             let pointer = &mut context.gpr[usize::from(r)];
             if *pointer > u64::from(u32::MAX) {
                 *pointer = u64::from(pointer.wrapping_sub(base) as u32);
+            }
+        }
+        if compares {
+            for (r, value) in [gpr::CX, gpr::SI, gpr::DI].into_iter().zip(context.began) {
+                context.gpr[usize::from(r)] = value;
             }
         }
         // All were taken off the budget but the first, which is the instruction's own.
@@ -289,8 +295,8 @@ impl Callouts for Session<'_, '_> {
         if site.kind == SiteKind::Live && context.give(site.uses, self.cpu, self.arena, self.stubs) {
             return Some(self.arena.base() + u64::from(unit.at + site.resume?));
         }
-        if fault && site.kind == SiteKind::Repeat {
-            self.leave_repetition(context, unit);
+        if fault && matches!(site.kind, SiteKind::Repeat | SiteKind::RepeatedComparison) {
+            self.leave_repetition(context, unit, site.kind == SiteKind::RepeatedComparison);
         }
         let mut live = context.live();
         if site.kind == SiteKind::Plain {
@@ -320,7 +326,7 @@ impl Callouts for Session<'_, '_> {
                 self.tally.count(insn.code.mnemonic());
                 context.time_wanted |= u64::from(site.kind == SiteKind::Time);
             }
-            SiteKind::Table | SiteKind::Window | SiteKind::Repeat => {
+            SiteKind::Table | SiteKind::Window | SiteKind::Repeat | SiteKind::RepeatedComparison => {
                 self.learn(context, id, unit, site, fault)
             }
         }

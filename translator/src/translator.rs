@@ -5,6 +5,7 @@ pub use crate::counters::Counters;
 use crate::counters::Tally;
 use crate::extended::{Last, Uses};
 use crate::host::context::{Context, Exit, enter};
+use crate::host::features::has_bmi2;
 use crate::host::ram::Ram;
 use crate::host::{ready_thread, take_faults};
 use crate::key::ModeKey;
@@ -67,7 +68,7 @@ pub struct Translator {
 impl Translator {
     /// An engine with nothing translated.
     pub fn new(options: Options) -> Result<Self, Unsupported> {
-        if !std::arch::is_x86_feature_detected!("bmi2") {
+        if !has_bmi2() {
             return Err(Unsupported::Processor);
         }
         if options.sensitive == Sensitive::Trap {

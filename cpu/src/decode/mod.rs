@@ -80,7 +80,7 @@ pub fn decode_insn(
     let (mut insn, flow) = match (decode(bytes, code_size), escape) {
         (Ok(i), Some(_)) if !processor.executes(&i) => (Insn::new(&i, x87::undefined), attrs::Flow::End),
         (Ok(i), None) if !processor.executes(&i) => (Insn::new(&i, dispatch::undefined), attrs::Flow::End),
-        (Ok(i), _) => (Insn::new(&i, dispatch::select(&i)), attrs::flow(&i)),
+        (Ok(i), _) => return Ok((lay_out(&i, bytes), attrs::flow(&i))),
         (Err(error), Some((opcode, length))) if is_no_escape(opcode, error) => {
             let mut i = Instruction::default();
             i.set_len(length);
@@ -92,6 +92,15 @@ pub fn decode_insn(
         insn.imm = opcode.into();
     }
     Ok((insn, flow))
+}
+
+/// The instruction `i` that was decoded from `bytes`, which the processor has, as it is executed.
+pub fn lay_out(i: &Instruction, bytes: &[u8]) -> Insn {
+    let insn = Insn::new(i, dispatch::select(i));
+    match x87::opcode(bytes) {
+        Some((opcode, _)) => Insn { imm: opcode.into(), ..insn },
+        None => insn,
+    }
 }
 
 /// Whether an x87 opcode that was not decoded is none. Those with a register need no more bytes than ModRM, though

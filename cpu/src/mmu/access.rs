@@ -299,13 +299,17 @@ impl Cpu {
     /// Writes RAM at `at` (an offset in the slice, not crossing a page), and tells the code map and the log.
     #[inline]
     fn write_ram(&mut self, biu: &mut Biu, at: u64, size: usize, value: u64) {
+        self.writes.note(at);
+        if self.code.lines(at) != 0 && self.ram_holds(biu, at, size, value) {
+            // Code stays what it is.
+            return;
+        }
         match size {
             1 => biu.ram_write(at, value as u8),
             2 => biu.ram_write(at, value as u16),
             4 => biu.ram_write(at, value as u32),
             _ => biu.ram_write(at, value),
         }
-        self.writes.note(at);
         if self.code.written(at, size) {
             self.attend();
         }
@@ -320,6 +324,16 @@ impl Cpu {
         self.writes.note_own(at);
         if self.code.written(at, size) {
             self.attend();
+        }
+    }
+
+    /// Whether a write would change nothing.
+    fn ram_holds(&self, biu: &Biu, at: u64, size: usize, value: u64) -> bool {
+        match size {
+            1 => biu.ram_read::<u8>(at) == value as u8,
+            2 => biu.ram_read::<u16>(at) == value as u16,
+            4 => biu.ram_read::<u32>(at) == value as u32,
+            _ => biu.ram_read::<u64>(at) == value,
         }
     }
 }

@@ -65,6 +65,8 @@ pub const TIME_RATE: i32 = field(std::mem::offset_of!(Context, time_rate));
 pub const TIME_ORIGIN: i32 = field(std::mem::offset_of!(Context, time_origin));
 /// [`Context::time_work`].
 pub const TIME_WORK: i32 = field(std::mem::offset_of!(Context, time_work));
+/// [`Context::began`].
+pub const BEGAN: i32 = field(std::mem::offset_of!(Context, began));
 /// [`Context::spill`].
 pub const SPILL: i32 = field(std::mem::offset_of!(Context, spill));
 

@@ -48,6 +48,8 @@ pub struct Context {
     pub loaded: [u64; 6],
     /// A value on its way between two accesses of one instruction.
     pub spill: u64,
+    /// ECX, ESI and EDI before a repeated comparison in a window, which begins again if it faults.
+    pub began: [u64; 3],
     /// The function that callouts call.
     pub callout: u64,
     /// The work that will be retired when the budget is used up.

@@ -9,6 +9,8 @@ pub mod context;
 pub mod descriptors;
 #[cfg(target_arch = "x86_64")]
 pub mod extended;
+#[cfg(target_arch = "x86_64")]
+pub mod features;
 pub mod native;
 #[cfg(target_arch = "x86_64")]
 pub mod ram;

@@ -55,7 +55,7 @@ impl Lower<'_> {
             self.note_last(n, i);
             return true;
         }
-        let Some(kind) = access_kind(i) else { return false };
+        let Some(kind) = access_kind(&mut self.factory, i) else { return false };
         let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
         HostOperand::PROBE.put(&mut host);
         if self.try_encode(&host).is_none() {

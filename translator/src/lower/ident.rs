@@ -5,7 +5,9 @@ use super::{Lower, SiteKind};
 use crate::emit::abi::{self, host_register};
 use crate::host::context::Context;
 use dynasmrt::{DynasmApi, dynasm};
-use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use iced_x86::{
+    Code, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+};
 use idem86_cpu::state::segment::SegReg;
 use std::mem::offset_of;
 
@@ -47,7 +49,7 @@ impl Lower<'_> {
         if high.is_some() && i.mnemonic() == Mnemonic::Cmpxchg {
             return false;
         }
-        let Some(kind) = access_kind(i) else { return false };
+        let Some(kind) = access_kind(&mut self.factory, i) else { return false };
         let Some(segment) = SegReg::from_encoding(i.memory_segment().number() as u8) else { return false };
         if let Some(register) = high {
             let low = Register::AL + (register as u32 - Register::AH as u32);
@@ -133,7 +135,7 @@ fn is_innocuous(i: &Instruction) -> bool {
         Mov => (0..2).all(|op| {
             i.op_kind(op) != OpKind::Register || i.op_register(op).is_gpr() // else segment, CR, DR
         }),
-        // With a register as bit number the operand may be anywhere in memory.
+        // With a register as bit number it is not at the address that it names.
         Bt | Bts | Btr | Btc => !has_memory(i) || i.op1_kind() != OpKind::Register,
         // The manual leaves the 16-bit forms undefined for some operands.
         Shld | Shrd | Bswap => {
@@ -190,9 +192,8 @@ fn high_byte(i: &Instruction) -> Option<Register> {
 }
 
 /// What `i` does with its memory operand.
-pub(super) fn access_kind(i: &Instruction) -> Option<AccessKind> {
-    let mut factory = InstructionInfoFactory::new();
-    let info = factory.info(i);
+pub(super) fn access_kind(factory: &mut InstructionInfoFactory, i: &Instruction) -> Option<AccessKind> {
+    let info = factory.info_options(i, InstructionInfoOptions::NO_REGISTER_USAGE);
     match info.used_memory() {
         [] => None,
         [memory, ..] => match memory.access() {

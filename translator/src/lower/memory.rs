@@ -208,10 +208,6 @@ impl Lower<'_> {
     /// From the linear address in r8d to its shadow entry in rcx, or to the slow path. ECX is in r10 afterwards.
     fn look_up(&mut self, access: MemoryAccess, site: u32) {
         self.extend_hops();
-        let table = match access.kind {
-            AccessKind::Read => 0,
-            AccessKind::Write => WRITE_TABLE,
-        } - TABLES_BIAS;
         let beyond = access.size as i32 - 1;
         if beyond == 0 {
             dynasm!(self.asm; .arch x64; shrx r9d, r8d, r13d);
@@ -220,17 +216,30 @@ impl Lower<'_> {
                 ; rorx r9d, r8d, 12
                 ; lea r9, [r9 + (beyond << 20)]
             );
-            if self.frame.key.window() {
-                dynasm!(self.asm; .arch x64; pext r9, r9, [r12 + abi::INDEX_MASK]);
-            } else {
-                dynasm!(self.asm; .arch x64; pext r9, r9, r15);
-            }
+            self.extract_index();
         }
-        dynasm!(self.asm; .arch x64
-            ; mov r10, rcx
-            ; mov rcx, [r13 + r9 * 8 + table]
-        );
+        dynasm!(self.asm; .arch x64; mov r10, rcx);
+        self.load_entry(access.kind);
         self.slow_if_no_entry(site);
+    }
+
+    /// From an address that was rotated right by 12, plus the distance of the last byte shifted left by 20, to the index
+    /// of its entry, both in r9.
+    pub(super) fn extract_index(&mut self) {
+        if self.frame.key.window() {
+            dynasm!(self.asm; .arch x64; pext r9, r9, [r12 + abi::INDEX_MASK]);
+        } else {
+            dynasm!(self.asm; .arch x64; pext r9, r9, r15);
+        }
+    }
+
+    /// The shadow entry with the index in r9, in rcx.
+    pub(super) fn load_entry(&mut self, kind: AccessKind) {
+        let table = match kind {
+            AccessKind::Read => 0,
+            AccessKind::Write => WRITE_TABLE,
+        } - TABLES_BIAS;
+        dynasm!(self.asm; .arch x64; mov rcx, [r13 + r9 * 8 + table]);
     }
 
     /// Whether the accesses of `site` go through a window.
@@ -283,6 +292,6 @@ impl Lower<'_> {
 }
 
 /// Whether the memory operand of `i` has a 16-bit offset.
-fn is_short(i: &Instruction) -> bool {
+pub(super) fn is_short(i: &Instruction) -> bool {
     i.memory_base().size() == 2 || i.memory_index().size() == 2 || i.memory_displ_size() == 2
 }

@@ -1,10 +1,11 @@
 //! Lowering: from the instructions of a translation unit to host code.
 //!
 //! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
-//! tables ([`memory`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]); branches are
+//! tables ([`memory`], [`bit`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]); branches are
 //! linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout: the
 //! interpreter executes the one instruction. A trap of the host can stand in a callout's place ([`trap`]).
 
+mod bit;
 mod branch;
 mod extended;
 mod flags;
@@ -25,7 +26,7 @@ use crate::options::Sensitive;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 use extended::Aligned;
-use iced_x86::{Encoder, FlowControl, Instruction, Mnemonic};
+use iced_x86::{Encoder, FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 use idem86_cpu::decode::attrs::{self, Class, Sensitivity};
 use idem86_cpu::state::segment::SegReg;
 
@@ -47,8 +48,11 @@ pub enum SiteKind {
     Plain,
     /// RDTSC, of which translated code does not know the value yet.
     Time,
-    /// A repeated string instruction in a window: one that faulted, or that the budget does not suffice for.
+    /// A repeated string instruction that faulted in a window or does not find its pages in the tables, or that the budget
+    /// does not suffice for.
     Repeat,
+    /// The same of one that compares.
+    RepeatedComparison,
     /// The instruction raised an exception on the host that is also the guest's.
     Trap,
     /// An access that found no entry in the shadow tables.
@@ -141,6 +145,7 @@ struct Lower<'a> {
     guest: &'a [GuestInsn],
     asm: VecAssembler<X64Relocation>,
     encoder: Encoder,
+    factory: InstructionInfoFactory,
     /// The last branch to the slow path, and where it is: such branches are short and lead from one to the next.
     hop: Option<(DynamicLabel, usize)>,
     side_exits: Vec<SideExit>,
@@ -171,6 +176,7 @@ pub fn lower<'a>(guest: &'a [GuestInsn], frame: Frame<'a>) -> Option<Lowered> {
         guest,
         asm: VecAssembler::new(0),
         encoder: Encoder::new(64),
+        factory: InstructionInfoFactory::new(),
         hop: None,
         side_exits: Vec::new(),
         fixups: Vec::new(),
@@ -292,6 +298,7 @@ impl Lower<'_> {
         let lowered = self.monitored(n, &i)
             || self.stack(n, &i)
             || self.ident(n, &i)
+            || self.bit_in_string(n, &i)
             || self.string(n, &i)
             || self.flag_control(n, &i)
             || self.segment_load(n, &i)

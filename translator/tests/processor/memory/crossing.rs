@@ -41,6 +41,9 @@ const ACCESSES: &[Access] = &[
     one("mov eax, m", 4, false, |a| a.mov(eax, dword_ptr(esi))),
     one("cmp m, eax", 4, false, |a| a.cmp(dword_ptr(esi), eax)),
     one("bt m, 3", 4, false, |a| a.bt(dword_ptr(esi), 3)),
+    one("bt m, ecx", 4, false, |a| a.bt(dword_ptr(esi), ecx)),
+    one("bts m, ecx", 4, true, |a| a.bts(dword_ptr(esi), ecx)),
+    one("btc m, cx", 2, true, |a| a.btc(word_ptr(esi), cx)),
     one("movq mm0, m", 8, false, |a| a.movq(mm0, qword_ptr(esi))),
     one("fild m64", 8, false, |a| a.fild(qword_ptr(esi))),
     one("fld m80", 10, false, |a| a.fld(tbyte_ptr(esi))),
@@ -81,6 +84,8 @@ const ACCESSES: &[Access] = &[
     Access { several: true, ..push("enter 8, 1", 8, |a| a.enter(8, 1)) },
     Access { several: true, ..one("popa", 32, false, |a| a.popad()) },
     Access { several: true, ..one("rep movsb", 16, false, |a| a.rep().movsb()) },
+    Access { several: true, ..one("repe cmpsb", 16, false, |a| a.repe().cmpsb()) },
+    Access { several: true, ..one("repne scasd at edi", 16, false, |a| a.repne().scasd()) },
     Access { several: true, ..one("rep stosd at edi", 16, true, |a| a.rep().stosd()) },
 ];
 

@@ -4,6 +4,7 @@
 mod code;
 mod coherence;
 mod crossing;
+mod reaching;
 mod spaces;
 
 use crate::engine::{Engine, ways};

@@ -257,7 +257,7 @@ impl Writer<'_> {
             self.put(&[prefix]);
         }
         let reg = self.r.u8();
-        match self.r.below(26) {
+        match self.r.below(27) {
             0..4 => {
                 let opcode = (self.r.u8() & 7) << 3 | self.r.u8() & 3;
                 self.put(&[opcode]);
@@ -305,7 +305,7 @@ impl Writer<'_> {
             14..17 => self.stack(),
             17 => {
                 // A string instruction, with few repetitions.
-                let count = self.r.pick(&[0, 1, 2, 3, 7, 20]);
+                let count = self.r.pick(&[0, 1, 2, 3, 7, 20, 60]);
                 let opcode = self.r.pick(&[0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF]);
                 self.put(&[0xB9]);
                 self.word(count);
@@ -326,6 +326,18 @@ impl Writer<'_> {
                 self.word(at);
             }
             20 => self.float(reg),
+            26 => {
+                // MOV ECX, a bit number that leads beyond the operand; BT, BTS, BTR or BTC.
+                let number = self.r.below(0x400).wrapping_sub(0x100);
+                self.put(&[0xB9]);
+                self.word(number);
+                let second = self.r.pick(&[0xA3, 0xAB, 0xB3, 0xBB]);
+                if second != 0xA3 && self.r.one_in(3) {
+                    self.put(&[0xF0]);
+                }
+                self.put(&[0x0F, second]);
+                self.modrm(1);
+            }
             21..24 => self.patch(),
             _ => self.system(),
         }
@@ -392,6 +404,14 @@ impl Writer<'_> {
         let mut at = if self.r.one_in(2) { ahead } else { far };
         if self.flavour.paged && self.r.one_in(3) {
             at = place::ALIASES + self.r.below(place::ALIAS_PAGES) * 0x1000 + (at & 0xFFF);
+        }
+        if self.r.one_in(2) {
+            // XOR byte [code], which changes it each time.
+            self.put(&[0x36, 0x80, if self.flavour.bits == 16 { 0x36 } else { 0x35 }]);
+            self.word(at);
+            let changed = self.r.pick(&[0x08, 0x01]);
+            self.put(&[changed]);
+            return;
         }
         let (opcode, size) = self.r.pick(&[(0xC6, 1), (0xC7, 2), (0xC7, 4)]);
         if size == if self.flavour.bits == 16 { 4 } else { 2 } {
