@@ -207,6 +207,51 @@ fn an_image_of_ones_own_is_compared() {
     assert_eq!(text.lines().filter(|line| line.starts_with("guest.img")).count(), 2, "{text}");
 }
 
+/// Runs a program, given by its arguments, that may not install handlers of SIGSEGV: `seccomp(2)`, with a filter as
+/// linux/filter.h has it. Ends with code 77 if the host has no such filters.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const WITHOUT_SIGNALS: &str = "
+import ctypes, os, struct, sys
+op = lambda code, k, skip=0: struct.pack('HBBI', code, 0, skip, k)
+# System call 13 is rt_sigaction. Its first argument, at offset 16, must not be SIGSEGV, which is 11; else EPERM.
+code = op(0x20, 0) + op(0x15, 13, 3) + op(0x20, 16) + op(0x15, 11, 1) + op(6, 0x50001) + op(6, 0x7FFF0000)
+program = ctypes.create_string_buffer(code, len(code))
+class Filter(ctypes.Structure):
+    _fields_ = [('length', ctypes.c_ushort), ('code', ctypes.c_void_p)]
+prctl = ctypes.CDLL(None).prctl
+# PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.byref(Filter(6, ctypes.addressof(program))), 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_host_without_signals_is_told_and_the_other_engines_are_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = diskette(folder.path(), &[0xB0, 0x21, 0xE6, 0xF4]);
+    let own = [image.as_str(), "--debug-exit", "0xF4", "--memory", "16M"];
+    for (arguments, row) in [(&["call-ret"][..], "call-ret"), (&own[..], "guest.img")] {
+        let mut command = Command::new("python3");
+        command.args(["-c", WITHOUT_SIGNALS, env!("CARGO_BIN_EXE_idem86"), "compare", "--repeats", "1"]);
+        let Ok(out) = command.args(arguments).output() else {
+            return eprintln!("skipped: no python3");
+        };
+        if out.status.code() == Some(77) {
+            return eprintln!("skipped: this host filters no system calls");
+        }
+        let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{text}{errors}");
+        let notes: Vec<&str> = text.lines().filter(|line| line.contains("trap")).collect();
+        assert!(
+            matches!(notes[..], [line] if line.starts_with("trap: left out") && line.contains("signals")),
+            "{text}"
+        );
+        assert!(text.contains("interpreter") && text.contains("translator"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with(row)).count(), 2, "{text}");
+    }
+}
+
 #[test]
 fn an_image_that_never_ends_is_said_to() {
     let folder = tempfile::tempdir().expect("a folder");
