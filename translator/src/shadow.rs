@@ -14,8 +14,10 @@
 use crate::host::sparse::SparseTable;
 use crate::noted::NotedPages;
 use idem86_cpu::engine::DirectPage;
+use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::spaces::KEPT_MAX;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::io;
 
 /// Pages of a linear address space.
@@ -64,6 +66,8 @@ struct Tables {
 
 /// What the tables of a set say of a page: an entry of each.
 type Entries = [u64; 4];
+/// What was put aside, by page; a few pages, so that it does no harm if a guest chooses them badly.
+type Aside = HashMap<u32, Entries, BuildHasherDefault<KeyHasher>>;
 
 /// The tables of all views.
 #[derive(Debug)]
@@ -71,7 +75,7 @@ pub struct Shadow {
     /// [`SUPERVISOR`], [`ANY_USER`], and those of the spaces that are kept, as soon as they are needed.
     sets: [Option<Tables>; SETS],
     /// What was put aside of the supervisor's with each space, by page.
-    aside: [HashMap<u32, Entries>; KEPT_MAX],
+    aside: [Aside; KEPT_MAX],
     /// The present space, if it is kept.
     space: Option<u8>,
     /// Where in linear memory pages of RAM can be written: set of tables and page. What was put aside counts as the
@@ -190,7 +194,7 @@ impl Shadow {
     /// Forgets everything, whatever the space.
     pub fn forget_all(&mut self) {
         self.sets.iter_mut().flatten().for_each(|tables| tables.forget(true));
-        self.aside.iter_mut().for_each(HashMap::clear);
+        self.aside.iter_mut().for_each(Aside::clear);
         self.writable.clear();
     }
 

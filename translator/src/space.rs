@@ -7,9 +7,11 @@
 use crate::host::sparse::SparseTable;
 use crate::key::ModeKey;
 use crate::noted::NotedPages;
+use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::spaces::KEPT_MAX;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::io;
 
 /// One entry for every EIP, so that translated code needs no bounds check.
@@ -24,8 +26,8 @@ const ASIDE_MAX: usize = 512;
 /// Pages that are looked up one by one rather than looked for among all.
 const FEW: u32 = 64;
 
-/// Linear addresses as numbers of pages, with the EIPs there that lead to code.
-type Pages = HashMap<u32, Installed>;
+/// What was put aside: EIPs with their code, by page; few, so that it does no harm if a guest chooses them badly.
+type Aside = HashMap<u32, Vec<(u32, u32)>, BuildHasherDefault<KeyHasher>>;
 
 /// A mode with its code.
 #[derive(Debug)]
@@ -36,8 +38,8 @@ pub struct Space {
     any: EipTable,
     /// What holds for users in spaces that are kept; there as soon as it is needed.
     kept: [Option<EipTable>; KEPT_MAX],
-    /// What was put aside of the supervisor's with each space: EIPs with their code, by page.
-    aside: [HashMap<u32, Vec<(u32, u32)>>; KEPT_MAX],
+    /// What was put aside of the supervisor's with each space.
+    aside: [Aside; KEPT_MAX],
     /// The present space, if it is kept.
     space: Option<u8>,
 }
@@ -48,7 +50,7 @@ struct EipTable {
     /// Offsets in the arena by EIP; 0 where nothing is known.
     table: SparseTable<u32>,
     /// By linear page number: what of the table is set, and whether the page is global.
-    installed: Pages,
+    installed: HashMap<u32, Installed>,
     /// Numbers of pages among them that were not global when they were noted.
     local: NotedPages,
     /// Pages of the host that the table takes.
@@ -145,7 +147,7 @@ impl Space {
     /// Nothing is known.
     pub fn forget_all(&mut self) {
         self.tables().for_each(|table| table.forget(true));
-        self.aside.iter_mut().for_each(HashMap::clear);
+        self.aside.iter_mut().for_each(Aside::clear);
     }
 
     /// The present space is not kept, and nothing is known of any.

@@ -17,6 +17,7 @@ use super::walk::pte;
 use crate::bus::Biu;
 use crate::dirty::WriteLog;
 use crate::icache::KeyHasher;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
@@ -218,7 +219,10 @@ impl Spaces {
             return None;
         }
         let age = |k: &Option<Kept>| k.as_ref().map_or(u64::MAX, |k| now - k.entered);
-        let n = (0..KEPT_MAX).max_by_key(|n| age(&self.kept[*n])).filter(|n| age(&self.kept[*n]) > IDLE)?;
+        let n = (0..KEPT_MAX).min_by_key(|n| Reverse(age(&self.kept[*n])))?;
+        if age(&self.kept[n]) <= IDLE {
+            return None;
+        }
         if self.kept[n].is_some() {
             self.counters.replaced += 1;
             self.drop_space(n as u8, kin);
@@ -428,3 +432,6 @@ impl Spaces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
