@@ -157,7 +157,7 @@ impl Kit {
     }
 
     /// The same with a processor of this kind.
-    fn real_on(processor: Processor) -> Kit {
+    pub fn real_on(processor: Processor) -> Kit {
         let mut k = Kit::empty(processor);
         for n in 0..=255 {
             k.put32(n * 4, place::HANDLERS + n * 16);
@@ -205,7 +205,12 @@ impl Kit {
 
     /// Virtual-8086 mode with the given IOPL; CS:IP at `place::CODE`.
     pub fn v86(iopl: u8) -> Kit {
-        let mut k = Kit::protected(3);
+        Kit::v86_on(Processor::default(), iopl)
+    }
+
+    /// The same with a processor of this kind.
+    pub fn v86_on(processor: Processor, iopl: u8) -> Kit {
+        let mut k = Kit::protected_on(processor, 3);
         k.cpu.seg = SegReg::ALL.map(|r| Segment::v86(if r == SegReg::Cs { 0x1000 } else { 0 }));
         k.cpu.rip = 0;
         k.cpu.set_eflags(bit::VM | (iopl as u32) << 12 | bit::IF);

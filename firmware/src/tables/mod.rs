@@ -6,6 +6,8 @@ mod mp;
 mod pir;
 mod smbios;
 
+use crate::bios::hardware::apic;
+
 /// Physical addresses of the interrupt controllers, and the I/O APIC's number.
 pub(crate) const LOCAL_APIC: u32 = 0xFEE0_0000;
 pub(crate) const IO_APIC: u32 = 0xFEC0_0000;
@@ -39,6 +41,13 @@ pub(crate) struct Facts {
     pub routing: Vec<u8>,
 }
 
+impl Facts {
+    /// Whether the processor has a local APIC.
+    fn has_apic(&self) -> bool {
+        self.features & apic::FEATURE != 0
+    }
+}
+
 /// A piece of a table, and where in memory it belongs.
 pub(crate) type Piece = (u32, Vec<u8>);
 
@@ -65,13 +74,16 @@ impl Shelf {
 pub(crate) fn all(facts: &Facts, low: u32, low_size: u32, high: Option<(u32, u32)>) -> Vec<Piece> {
     let mut shelf = Shelf { next: low, end: low + low_size, pieces: Vec::new() };
     shelf.put(pir::table(&facts.routing));
-    let configuration = shelf.put(mp::configuration(facts));
-    shelf.put(mp::floating_pointer(configuration));
+    // The MultiProcessor Specification is for processors with a local APIC.
+    if facts.has_apic() {
+        let configuration = shelf.put(mp::configuration(facts));
+        shelf.put(mp::floating_pointer(configuration));
+    }
     let structures = smbios::structures(facts);
     let at = shelf.put(structures.bytes.clone());
     shelf.put(smbios::entry_point(&structures, at));
     if let Some((high, shared)) = high {
-        let tables = acpi::tables(high, shared);
+        let tables = acpi::tables(high, shared, facts.has_apic());
         shelf.put(acpi::root_pointer(&tables));
         shelf.pieces.push((high, tables.bytes));
         shelf.pieces.push((shared, tables.facs));
@@ -112,6 +124,17 @@ mod tests {
         for pair in places.windows(2) {
             assert!(pair[0].0 as usize + pair[0].1 <= pair[1].0 as usize, "{pair:x?}");
         }
+    }
+
+    #[test]
+    fn a_processor_without_a_local_apic_is_not_said_to_have_one() {
+        let without = Facts { features: facts().features & !apic::FEATURE, ..facts() };
+        let pieces = all(&without, 0xF_0000, 0x8000, Some((0x3FF_0000, 0x3FF_F000)));
+        let has = |signature: &[u8]| {
+            pieces.iter().any(|piece| piece.1.windows(signature.len()).any(|w| w == signature))
+        };
+        assert!(!has(b"_MP_") && !has(b"PCMP") && !has(b"APIC"));
+        assert!(has(b"RSD PTR ") && has(b"FACP") && has(b"_SM_") && has(b"$PIR"));
     }
 
     #[test]

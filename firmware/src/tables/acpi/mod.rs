@@ -25,8 +25,9 @@ pub(super) struct Tables {
     xsdt: u32,
 }
 
-/// The tables as they lie at `at`, with the FACS at `facs_at`, both multiples of 64.
-pub(super) fn tables(at: u32, facs_at: u32) -> Tables {
+/// The tables as they lie at `at`, with the FACS at `facs_at`, both multiples of 64. Without `apic` there is no MADT: then
+/// interrupts go by the 8259As.
+pub(super) fn tables(at: u32, facs_at: u32, apic: bool) -> Tables {
     let mut bytes = Vec::new();
     let mut put = |table: Vec<u8>| {
         let place = at + bytes.len() as u32;
@@ -35,7 +36,10 @@ pub(super) fn tables(at: u32, facs_at: u32) -> Tables {
         place
     };
     let dsdt = put(table(b"DSDT", 1, &dsdt::dsdt()));
-    let described = [put(fadt(facs_at, dsdt)), put(madt())];
+    let mut described = vec![put(fadt(facs_at, dsdt))];
+    if apic {
+        described.push(put(madt()));
+    }
     let entries = |width: usize| -> Vec<u8> {
         described.iter().flat_map(|at| u64::from(*at).to_le_bytes()[..width].to_vec()).collect()
     };
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_table_can_be_found_from_the_root_pointer() {
-        let tables = tables(AT, FACS_AT);
+        let tables = tables(AT, FACS_AT, true);
         let root = root_pointer(&tables);
         assert_eq!((sum(&root[..20]), sum(&root), root.len()), (0, 0, 36));
         let rsdt = find(&tables, u32_at(&root, 16), b"RSDT");

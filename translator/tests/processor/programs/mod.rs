@@ -15,6 +15,7 @@ use generate::{BLOCKS, Flavour, Program, block_at, program};
 use iced_x86::code_asm::*;
 use idem86_cpu::bus::Biu;
 use idem86_cpu::decode::decode;
+use idem86_cpu::processor::{Feature, Processor};
 use idem86_cpu::run::Stop;
 use idem86_cpu::state::control::{cr0, cr4};
 use idem86_cpu::state::gpr;
@@ -84,16 +85,30 @@ impl World {
         }
     }
 
+    /// The one with everything, or now and then one that lacks what it may.
+    fn processor(self, r: &mut Random) -> Processor {
+        if !r.one_in(4) {
+            return Processor::default();
+        }
+        let any = |r: &mut Random| Feature::ALL[r.next() as usize % Feature::ALL.len()];
+        let less = [any(r), any(r)].into_iter().fold(Processor::default(), Processor::without);
+        match self {
+            World::PagedPae(_) => less.with(Feature::Pae).expect("it needs nothing"),
+            _ => less,
+        }
+    }
+
     /// The machine at the beginning of the program of `seed`.
     pub fn machine(self, seed: u64) -> Kit {
         let r = &mut Random::new(seed);
         let flavour = self.flavour();
         let Program { origin, code } = program(r, flavour);
+        let processor = self.processor(r);
         let mut k = match self {
-            World::Real => Kit::real(),
-            World::Virtual8086 => Kit::v86(3),
-            World::Protected16 => Kit::protected(0),
-            World::Flat(cpl) | World::Paged(cpl) | World::PagedPae(cpl) => Kit::protected(cpl),
+            World::Real => Kit::real_on(processor),
+            World::Virtual8086 => Kit::v86_on(processor, 3),
+            World::Protected16 => Kit::protected_on(processor, 0),
+            World::Flat(cpl) | World::Paged(cpl) | World::PagedPae(cpl) => Kit::protected_on(processor, cpl),
         };
         k.put(flavour.base + origin, &code);
         k.put32(place::RESUME, origin);
@@ -114,7 +129,7 @@ impl World {
             k.cpu.gpr.set(n, r.next() as u32);
         }
         k.cpu.cr0 = k.cpu.cr0 & !(cr0::CD | cr0::NW) | cr0::NE | if r.one_in(2) { cr0::WP } else { 0 };
-        k.cpu.cr4 |= cr4::OSFXSR | cr4::PGE;
+        k.cpu.cr4 |= (cr4::OSFXSR | cr4::PGE) & processor.features().cr4();
         k.cpu.state_changed();
         k
     }
