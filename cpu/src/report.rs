@@ -48,6 +48,11 @@ pub struct Reports {
 }
 
 impl Cpu {
+    /// What is reported.
+    pub fn reports(&self) -> Reports {
+        self.reports
+    }
+
     /// Reports these from now on.
     pub fn set_reports(&mut self, reports: Reports) {
         self.reports = reports;

@@ -112,6 +112,8 @@ pub struct Cache {
     pub units: Vec<Unit>,
     /// The modes with their code, by number.
     pub spaces: Vec<Space>,
+    /// Tables of spaces lie elsewhere than before, or are gone.
+    pub renewed: bool,
     /// Numbers of units that can be given again.
     free: Vec<u32>,
     by_entry: HashMap<u32, u32>,
@@ -143,6 +145,7 @@ impl Cache {
             unit_max: options.unit.clamp(1, UNIT_MAX),
             units: Vec::new(),
             spaces: Vec::new(),
+            renewed: false,
             free: Vec::new(),
             by_entry: HashMap::new(),
             by_code: BTreeMap::new(),
@@ -163,6 +166,7 @@ impl Cache {
         if self.spaces.len() == SPACES_MAX {
             self.drop_all();
             self.spaces.clear();
+            self.renewed = true;
         }
         self.spaces.push(Space::new(key, present)?);
         Ok(self.spaces.len() as u32 - 1)
@@ -268,6 +272,7 @@ impl Cache {
     fn renew_tables(&mut self) {
         // Who cannot get a new table keeps the old one.
         self.spaces.iter_mut().for_each(|space| _ = space.renew());
+        self.renewed = true;
     }
 
     /// In the present address space the EIP of unit `id` leads to it.

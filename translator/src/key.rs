@@ -63,6 +63,11 @@ impl ModeKey {
         ModeKey { bits, ..self }
     }
 
+    /// What it is but for the bounds of CS: less than 2 to the 15th.
+    pub fn bits(self) -> u32 {
+        self.bits
+    }
+
     fn has(self, bit: u32) -> bool {
         self.bits & bit != 0
     }
@@ -116,11 +121,6 @@ impl ModeKey {
     /// and written without relocation.
     pub fn is_flat(self, segment: SegReg) -> bool {
         self.has(1 << segment as u8)
-    }
-
-    /// The privilege of its accesses.
-    pub fn view(self) -> View {
-        if self.user() { View::User } else { View::Supervisor }
     }
 
     /// 32 or 16.

@@ -8,6 +8,8 @@ mod cache;
 #[cfg(target_arch = "x86_64")]
 mod counters;
 #[cfg(target_arch = "x86_64")]
+mod crossings;
+#[cfg(target_arch = "x86_64")]
 mod discover;
 #[cfg(target_arch = "x86_64")]
 mod emit;

@@ -2,13 +2,14 @@
 
 use crate::cache::Unit;
 use crate::counters::{Counters, Tally};
+use crate::crossings::inputs;
 use crate::emit::stubs::Stubs;
 use crate::host::arena::CodeArena;
 use crate::host::context::{BUDGET_BIAS, Callouts, Context, FAULT_SITE};
 use crate::host::descriptors::{Known, KnownDescriptors};
 use crate::key::{ModeKey, is_flat};
 use crate::lower::{GO_SITE, Site, SiteKind, UNIT_SHIFT};
-use crate::shadow::{INDEX_MASK, Shadow};
+use crate::shadow::{INDEX_MASK, Shadow, read_entry};
 use crate::space::Space;
 use crate::views::Views;
 use crate::window::{Run, WindowView};
@@ -88,7 +89,7 @@ fn load(cpu: &Cpu, biu: &mut Biu, context: &mut Context) {
     let system = cpu.eflags.system();
     context.system = u64::from(system & !bit::IF);
     context.interrupts = u64::from(system & bit::IF != 0);
-    context.quiet = u64::from(!cpu.interrupt_waits());
+    context.quiet = u64::from(!cpu.interrupt_waits() && !cpu.nmi_blocked);
     let left = cpu.budget_left().min(BUDGET_MAX);
     context.budget = BUDGET_BIAS + left;
     context.end = cpu.work() + left;
@@ -99,13 +100,14 @@ fn load(cpu: &Cpu, biu: &mut Biu, context: &mut Context) {
 }
 
 /// What may be read and written through a segment, in the form of the context.
-fn bounds(segment: &Segment) -> (u64, u64) {
+pub fn bounds(segment: &Segment) -> (u64, u64) {
     let last = |b: Bounds| Context::limit((b.min == 0).then_some(b.max));
     (last(segment.read), last(segment.write))
 }
 
-/// The segments, from the processor to the context.
-fn load_segments(cpu: &Cpu, context: &mut Context) {
+/// The segments and what changes of privilege depend on, from the processor to the context.
+fn load_segments(cpu: &Cpu, context: &mut Context, views: &Views) {
+    context.crossings.follow(inputs(cpu, views));
     if context.gdtr != (cpu.gdtr.base, cpu.gdtr.limit) {
         context.gdtr = (cpu.gdtr.base, cpu.gdtr.limit);
         context.known = KnownDescriptors::default();
@@ -115,10 +117,17 @@ fn load_segments(cpu: &Cpu, context: &mut Context) {
         context.selectors[s as usize] = segment.selector.into();
         context.seg_base[s as usize] = segment.base;
         (context.seg_read[s as usize], context.seg_write[s as usize]) = bounds(segment);
+        let data = !matches!(s, SegReg::Cs | SegReg::Ss);
+        context.private[s as usize] = (data && segment.is_taken_away(3)).into();
     }
 }
 
-/// Segment registers that were loaded, from the context to the processor.
+/// The system flags in the context.
+fn system_flags(context: &Context) -> u32 {
+    context.system as u32 | if context.interrupts != 0 { bit::IF } else { 0 }
+}
+
+/// Segment registers that were loaded, from the context to the processor; with CS goes the privilege level.
 pub fn store_segments(context: &mut Context, cpu: &mut Cpu) {
     if context.reloaded == [0; 8] {
         return;
@@ -141,6 +150,11 @@ pub fn store_segments(context: &mut Context, cpu: &mut Cpu) {
             *segment = segment.nulled(selector.0);
         }
     }
+    if context.reloaded[SegReg::Cs as usize] != 0 {
+        // What the level means for memory depends on the flags.
+        cpu.eflags.replace_system(system_flags(context));
+        cpu.set_cpl(Selector(cpu.seg[SegReg::Cs as usize].selector).rpl());
+    }
     context.reloaded = [0; 8];
 }
 
@@ -150,7 +164,7 @@ pub fn store(context: &Context, cpu: &mut Cpu, skipped: Work) {
         cpu.gpr.set::<u32>(r, value as u32);
     }
     cpu.eflags.set_arithmetic((context.flags >> 8) as u32 & 0xD5 | (context.flags as u32 & 1) << 11);
-    cpu.eflags.replace_system(context.system as u32 | if context.interrupts != 0 { bit::IF } else { 0 });
+    cpu.eflags.replace_system(system_flags(context));
     // The bias makes the difference of overdrawn budgets come out right.
     let left = context.budget.wrapping_sub(BUDGET_BIAS).wrapping_add(skipped);
     cpu.set_work(context.end.wrapping_sub(left));
@@ -229,16 +243,10 @@ impl<'a> Session<'a, '_> {
 
     /// The access of a site took the slow path: makes that unnecessary for the next one.
     fn learn(&mut self, context: &Context, id: u32, unit: &Unit, site: Site, fault: bool) {
-        let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
         let key = self.key(unit);
-        // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
         let page = u32::try_from(context.linear)
             .ok()
-            .and_then(|linear| Some((linear, self.cpu.direct_page(key.view(), u64::from(linear))?)))
-            .filter(|(_, page)| page.ram.checked_add(0x1000).is_some_and(|end| end <= size));
-        if let Some((linear, page)) = page {
-            self.shadow.fill(key.user(), linear, page, ram);
-        }
+            .and_then(|linear| Some((linear, self.fill(key.user(), linear)?)));
         if !fault {
             self.counters.slow += 1;
             return;
@@ -255,6 +263,17 @@ impl<'a> Session<'a, '_> {
             return;
         }
         self.charge(id, unit, site, shown, traced);
+    }
+
+    /// The page of `linear` can be accessed through the tables as the processor found it; `None` if it did not.
+    pub(crate) fn fill(&mut self, user: bool, linear: u32) -> Option<DirectPage> {
+        let (ram, size) = (self.biu.ram.as_ptr() as u64, self.biu.ram.len() as u64);
+        let view = if user { View::User } else { View::Supervisor };
+        let page = self.cpu.direct_page(view, u64::from(linear))?;
+        // The bus may promise more RAM than was lent; the slow path checks that, an entry does not.
+        page.ram.checked_add(0x1000).filter(|end| *end <= size)?;
+        self.shadow.fill(user, linear, page, ram);
+        Some(page)
     }
 
     /// The instruction of a site faulted; see [`Views::faulted`]. If it does so too often, its unit is translated anew.
@@ -305,6 +324,9 @@ impl Callouts for Session<'_, '_> {
         }
         context.take(site.uses, self.cpu, self.arena, self.stubs);
         store(context, self.cpu, left);
+        let way = if let SiteKind::Crossing(way) = site.kind { Some(way) } else { None };
+        let (foreseen, sp) =
+            (way.and_then(|way| self.foresee(way, self.key(unit))), self.cpu.gpr.get(gpr::SP));
         let completed = self.cpu.execute(self.biu, insn, u64::from(unit.eip));
         if let Some(segment) = site.data {
             context.hear_data(self.cpu, segment);
@@ -317,6 +339,7 @@ impl Callouts for Session<'_, '_> {
             // What faulted otherwise has done so to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}
             SiteKind::Plain
+            | SiteKind::Crossing(_)
             | SiteKind::Time
             | SiteKind::Trap
             | SiteKind::Segment
@@ -339,15 +362,19 @@ impl Callouts for Session<'_, '_> {
         let lives = context.give(live, self.cpu, self.arena, self.stubs)
             && !matches!(site.kind, SiteKind::Live | SiteKind::Start);
         let Some(resume) = site.resume.filter(|_| stays && lives) else {
-            let key = self.views.mode(self.cpu)?;
-            return self.redirect(context, key);
+            let to = self.views.mode(self.cpu)?;
+            let code = self.redirect(context, to)?;
+            if let Some(way) = way.filter(|_| completed) {
+                self.learn_crossing(context, way, foreseen, sp, [self.key(unit), to]);
+            }
+            return Some(code);
         };
         if site.changes_mode {
             let key = self.views.mode(self.cpu)?;
             if key != self.key(unit) {
                 return self.redirect(context, key);
             }
-            load_segments(self.cpu, context);
+            load_segments(self.cpu, context, self.views);
         }
         if site.kind == SiteKind::Segment {
             self.learn_descriptors(context);
@@ -376,9 +403,7 @@ impl Session<'_, '_> {
             return None;
         }
         let linear = u32::try_from(gdtr.base + selector.offset()).ok().filter(|linear| linear % 8 == 0)?;
-        let page = self.cpu.direct_page(View::Supervisor, u64::from(linear)).filter(|page| page.read)?;
-        let end = page.ram.checked_add(0x1000)?;
-        (end <= self.biu.ram.len() as u64).then_some(())?;
+        let page = self.fill(false, linear).filter(|page| page.read)?;
         let descriptor = Descriptor(self.biu.ram_read(page.ram + u64::from(linear & 0xFFF)));
         let rights = descriptor.access();
         let loads = rights.is_readable()
@@ -388,11 +413,19 @@ impl Session<'_, '_> {
         if !loads {
             return None;
         }
-        self.shadow.fill(false, linear, page, self.biu.ram.as_ptr() as u64);
         let segment = descriptor.segment(selector.0);
         let flat = if is_flat(&segment) { Known::FLAT } else { 0 };
         let (read, write) = bounds(&segment);
-        Some(Known::new(u64::from(selector.0) | flat, linear, descriptor.0, segment.base, read, write))
+        Some(Known {
+            tag: u64::from(selector.0) | flat,
+            index: read_entry(linear),
+            linear: linear.into(),
+            descriptor: descriptor.0,
+            base: segment.base,
+            read,
+            write,
+            private: segment.is_taken_away(3).into(),
+        })
     }
 
     /// Goes on at CS:EIP in mode `key` without leaving translated code, if its code is known.
@@ -418,7 +451,7 @@ pub fn prepare(
     space: &Space,
 ) {
     load(cpu, biu, context);
-    load_segments(cpu, context);
+    load_segments(cpu, context, views);
     let key = space.key;
     context.tables = shadow.tables(key.user());
     context.index_mask = INDEX_MASK;

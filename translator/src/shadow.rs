@@ -51,6 +51,11 @@ const ANY_USER: usize = 1;
 /// Sets of tables.
 const SETS: usize = ANY_USER + 1 + KEPT_MAX;
 
+/// Where the table for reads has the entry of the page of `linear`, in bytes.
+pub fn read_entry(linear: u32) -> u64 {
+    u64::from(linear >> 12) * 8
+}
+
 /// Places at which a page of RAM can be written directly, at most: more are found again when they are used.
 const ALIASES_MAX: usize = 16;
 

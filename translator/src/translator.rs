@@ -219,6 +219,7 @@ impl Translator {
         }
         let Some(window) = slot else { return false };
         window.open = true;
+        self.views.switched += 1;
         self.views.cost[usize::from(user)] = (now, 0);
         self.counters.promotions += 1;
         for run in runs(self.shadow.entries(user, *ram as u64)) {
@@ -281,6 +282,9 @@ impl Translator {
             let Some(at) = self.code(cpu, biu, space) else { return ran };
             if link != 0 && self.options.chaining == Chaining::Linked {
                 self.cache.link(link, at);
+            }
+            if std::mem::take(&mut self.cache.renewed) {
+                self.context.crossings.forget();
             }
             prepare(
                 cpu,

@@ -33,6 +33,8 @@ pub struct Views {
     adapts: bool,
     /// Supervisor and user.
     pub windows: [Option<WindowView>; 2],
+    /// How often one was opened or closed.
+    pub switched: u64,
     /// The work at which each view last lost its translations.
     pub stable_since: [Work; 2],
     /// What each open window has cost: the work at which it was opened, and faults since.
@@ -72,6 +74,7 @@ impl Views {
             Change::Page(_) | Change::Dropped { .. } | Change::Traced(_) => false,
         };
         let mut lost = false;
+        let open = self.open();
         for (user, slot) in self.windows.iter_mut().enumerate() {
             // Of a user's pages few are global.
             let empties = elsewhere && (user == 1 || change == Change::All);
@@ -94,7 +97,13 @@ impl Views {
                 lost = true;
             }
         }
+        self.switched += u64::from(self.open() != open);
         lost
+    }
+
+    /// Which views have windows.
+    fn open(&self) -> [bool; 2] {
+        self.windows.each_ref().map(|window| window.as_ref().is_some_and(|w| w.open))
     }
 
     /// Shows a page in the window of a view. Gives whether that is new: the window is open, did not show it yet, and the
@@ -121,6 +130,7 @@ impl Views {
         }
         self.impatience[user] = (self.impatience[user] + 1).min(IMPATIENCE_MAX);
         self.stable_since[user] = now;
+        self.switched += 1;
         if !self.windows[user].as_mut().is_none_or(|window| window.empty(false)) {
             self.windows[user] = None;
         }

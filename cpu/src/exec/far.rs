@@ -350,11 +350,10 @@ impl Cpu {
         Ok(())
     }
 
-    /// SDM Vol. 2B, "RET": a data or non-conforming code segment with DPL below the new CPL becomes null.
+    /// What the new CPL may not use becomes null.
     fn null_if_privileged(&mut self, register: SegReg) {
         let s: &mut Segment = &mut self.seg[register as usize];
-        let a = s.access;
-        if a.is_code_or_data() && !a.is_conforming_code() && a.dpl() < self.cpl {
+        if s.is_taken_away(self.cpl) {
             *s = s.nulled(0);
         }
     }

@@ -109,6 +109,10 @@ impl Descriptor {
         let limit = (self.0 & 0xFFFF | self.0 >> 32 & 0xF_0000) as u32;
         if self.access().granular() { limit << 12 | 0xFFF } else { limit }
     }
+    /// The same with another privilege level.
+    pub const fn with_dpl(self, dpl: u8) -> Descriptor {
+        Descriptor(self.0 & !(3 << 45) | (dpl as u64 & 3) << 45)
+    }
     /// The segment register that a load of `selector` gives.
     pub fn segment(self, selector: u16) -> Segment {
         Segment::new(selector, self.base(), self.limit(), self.access())

@@ -174,6 +174,13 @@ impl Segment {
         Segment { limit: self.limit, ..Segment::null(selector) }
     }
 
+    /// Whether a return to code at privilege level `cpl` makes it null: a data or non-conforming code segment with a lower
+    /// DPL. SDM Vol. 2B, "RET".
+    pub fn is_taken_away(&self, cpl: u8) -> bool {
+        let a = self.access;
+        a.is_code_or_data() && !a.is_conforming_code() && a.dpl() < cpl
+    }
+
     /// A data segment register after a load in real mode, which changes selector and base. Limit, granularity and
     /// size stay: software makes use of segments that were loaded in protected mode ("unreal mode").
     pub fn reloaded_real(self, selector: u16) -> Self {

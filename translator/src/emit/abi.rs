@@ -59,6 +59,8 @@ pub const INTERRUPTS: i32 = field(std::mem::offset_of!(Context, interrupts));
 pub const QUIET: i32 = field(std::mem::offset_of!(Context, quiet));
 /// [`Context::reloaded`].
 pub const RELOADED: i32 = field(std::mem::offset_of!(Context, reloaded));
+/// [`Context::private`].
+pub const PRIVATE: i32 = field(std::mem::offset_of!(Context, private));
 /// [`Context::time_rate`].
 pub const TIME_RATE: i32 = field(std::mem::offset_of!(Context, time_rate));
 /// [`Context::time_origin`].
@@ -85,10 +87,11 @@ pub const MXCSR: i32 = extended(std::mem::offset_of!(ExtendedState, mxcsr));
 pub const HOST_MXCSR: i32 = extended(std::mem::offset_of!(ExtendedState, host_mxcsr));
 /// [`ExtendedState::last_ip`].
 pub const LAST_IP: i32 = extended(std::mem::offset_of!(ExtendedState, last_ip));
-/// [`ExtendedState::last_opcode`].
+/// [`ExtendedState::last_opcode`]; behind it is [`ExtendedState::last_segment`].
 pub const LAST_OPCODE: i32 = extended(std::mem::offset_of!(ExtendedState, last_opcode));
 /// [`ExtendedState::last_segment`].
 pub const LAST_SEGMENT: i32 = extended(std::mem::offset_of!(ExtendedState, last_segment));
+const _: () = assert!(LAST_SEGMENT == LAST_OPCODE + 4);
 /// [`ExtendedState::last_linear`].
 pub const LAST_LINEAR: i32 = extended(std::mem::offset_of!(ExtendedState, last_linear));
 /// [`ExtendedState::alignment`].

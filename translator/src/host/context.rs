@@ -1,6 +1,7 @@
 //! The door between Rust and translated code: the context that both see, and the way in and out.
 
 use super::arena::CodeArena;
+use super::crossing::Crossings;
 use super::descriptors::KnownDescriptors;
 use super::extended::ExtendedState;
 use super::{FaultGuard, guarded};
@@ -40,12 +41,14 @@ pub struct Context {
     pub system: u64,
     /// IF.
     pub interrupts: u64,
-    /// 1 while no interrupt waits for IF, else 0.
+    /// 1 while no interrupt waits for IF and no NMI for IRET, else 0.
     pub quiet: u64,
     /// Not 0, by number: segment registers that were loaded, of which the processor does not know yet.
     pub reloaded: [u8; 8],
     /// The last descriptor, not 0, that was loaded into each of them.
     pub loaded: [u64; 6],
+    /// Not 0, by number: segment registers that a return to CPL 3 takes away.
+    pub private: [u8; 8],
     /// A value on its way between two accesses of one instruction.
     pub spill: u64,
     /// ECX, ESI and EDI before a repeated comparison in a window, which begins again if it faults.
@@ -79,6 +82,8 @@ pub struct Context {
     pub known: KnownDescriptors,
     /// GDTR when that was learnt: base and limit.
     pub gdtr: (u64, u16),
+    /// What is known of changes of privilege.
+    pub crossings: Crossings,
     /// The registers of x87, MMX and SSE.
     pub extended: ExtendedState,
 }

@@ -3,7 +3,7 @@
 /// What a load of a selector into DS, ES, FS or GS at CPL 0 gave. It gives the same again as long as the descriptor in
 /// memory is the same.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
     /// The selector, and [`Known::FLAT`].
     pub tag: u64,
@@ -19,7 +19,8 @@ pub struct Known {
     pub read: u64,
     /// What may be written.
     pub write: u64,
-    reserved: u64,
+    /// 1 if a return to CPL 3 takes the segment away, else 0.
+    pub private: u64,
 }
 
 impl Known {
@@ -27,12 +28,6 @@ impl Known {
     pub const FLAT: u64 = 1 << 16;
     /// log2 of the size.
     pub const SHIFT: u32 = size_of::<Known>().trailing_zeros();
-
-    /// A load of the selector in `tag` gives what is told.
-    pub fn new(tag: u64, linear: u32, descriptor: u64, base: u64, read: u64, write: u64) -> Self {
-        let index = u64::from(linear >> 12) * 8;
-        Known { tag, index, linear: linear.into(), descriptor, base, read, write, reserved: 0 }
-    }
 }
 
 /// What is known, by the low byte of the selector.
@@ -43,7 +38,7 @@ pub struct KnownDescriptors([Known; 256]);
 impl Default for KnownDescriptors {
     /// Nothing: the tag of each has another low byte than its place.
     fn default() -> Self {
-        KnownDescriptors(std::array::from_fn(|n| Known::new(!n as u64 & 0xFF, 0, 0, 0, 0, 0)))
+        KnownDescriptors(std::array::from_fn(|n| Known { tag: !n as u64 & 0xFF, ..Known::default() }))
     }
 }
 

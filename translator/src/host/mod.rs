@@ -6,6 +6,8 @@ pub mod clock;
 #[cfg(target_arch = "x86_64")]
 pub mod context;
 #[cfg(target_arch = "x86_64")]
+pub mod crossing;
+#[cfg(target_arch = "x86_64")]
 pub mod descriptors;
 #[cfg(target_arch = "x86_64")]
 pub mod extended;

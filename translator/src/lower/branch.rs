@@ -223,11 +223,16 @@ impl Lower<'_> {
 
     /// Goes to the code of EIP r8d by the EIP table; an empty entry leads to the stub at offset 0.
     fn dispatch(&mut self) {
+        dynasm!(self.asm; .arch x64; mov r9, [r12 + EIP_TABLE]);
+        self.dispatch_by_r9();
+    }
+
+    /// The same, with the EIP table in r9.
+    pub(super) fn dispatch_by_r9(&mut self) {
         // LEA r10, [RIP + displacement], 7 bytes: the arena's first byte.
         let base = -((self.frame.at as usize + self.position() + 7) as i32);
         dynasm!(self.asm; .arch x64
             ; .u8 0x4C; .u8 0x8D; .u8 0x15; .i32 base
-            ; mov r9, [r12 + EIP_TABLE]
             ; mov r9d, [r9 + r8 * 4]
             ; lea r9, [r9 + r10]
             ; jmp r9

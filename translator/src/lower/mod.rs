@@ -7,6 +7,7 @@
 
 mod bit;
 mod branch;
+pub mod crossing;
 mod extended;
 mod flags;
 mod ident;
@@ -23,6 +24,7 @@ use crate::emit::stubs::Stubs;
 use crate::extended::{Last, Uses};
 use crate::key::ModeKey;
 use crate::options::Sensitive;
+use crossing::Way;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 use extended::Aligned;
@@ -59,6 +61,8 @@ pub enum SiteKind {
     Table,
     /// An access that faulted in a window, or found no entry.
     Window,
+    /// A change of privilege, or what goes through a gate, of which nothing is known, or something else.
+    Crossing(Way),
     /// A load of a segment register whose descriptor is not known, or is another one now.
     Segment,
     /// What the instruction uses is not live: it is made so, or the unit is left behind the instruction.
@@ -295,7 +299,11 @@ impl Lower<'_> {
             self.pending.clear();
             return open;
         }
-        let lowered = self.monitored(n, &i)
+        let monitored = self.monitored(n, &i);
+        if !monitored && self.crossing(n, &i) {
+            return false;
+        }
+        let lowered = monitored
             || self.stack(n, &i)
             || self.ident(n, &i)
             || self.bit_in_string(n, &i)

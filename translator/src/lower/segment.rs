@@ -7,7 +7,7 @@
 
 use super::memory::{AccessKind, MemoryAccess};
 use super::{Lower, SiteKind};
-use crate::emit::abi::{self, LAST_SEGMENT, RELOADED};
+use crate::emit::abi::{self, LAST_SEGMENT, PRIVATE, RELOADED};
 use crate::extended::Last;
 use crate::host::context::Context;
 use crate::host::descriptors::Known;
@@ -170,6 +170,10 @@ impl Lower<'_> {
             ; movzx r9d, WORD [r12 + r8 + tag]
         );
         self.set_selector(to);
+        dynasm!(self.asm; .arch x64
+            ; mov r9, [r12 + r8 + known(offset_of!(Known, private))]
+            ; mov [r12 + PRIVATE + to as i32], r9b
+        );
         for (from, field) in [
             (offset_of!(Known, base), offset_of!(Context, seg_base)),
             (offset_of!(Known, read), offset_of!(Context, seg_read)),
@@ -193,6 +197,7 @@ impl Lower<'_> {
         self.set_selector(to);
         dynasm!(self.asm; .arch x64
             ; mov [r12 + abi::element(offset_of!(Context, seg_base), to as usize)], r9
+            ; mov BYTE [r12 + PRIVATE + to as i32], 0
             ; mov r8, QWORD Context::limit(None) as i64
             ; mov [r12 + abi::element(offset_of!(Context, seg_read), to as usize)], r8
             ; mov [r12 + abi::element(offset_of!(Context, seg_write), to as usize)], r8

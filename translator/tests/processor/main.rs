@@ -5,6 +5,7 @@
 #![cfg(target_arch = "x86_64")]
 #![forbid(unsafe_code)]
 
+mod crossings;
 mod engine;
 mod faults;
 #[path = "../../../cpu/tests/fuzz/suite.rs"]
