@@ -333,7 +333,7 @@ impl Cpu {
     /// The last instruction was a repeated string instruction with iterations left: an event that comes now saves
     /// RF as set, so that the instruction goes on without meeting its breakpoint again.
     pub(crate) fn repeat_suspended(&self) -> bool {
-        self.repeat_suspended_at == self.retired
+        self.repeat_suspended_at == self.now()
     }
 
     /// The work retired since the processor was built.

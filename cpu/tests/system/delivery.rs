@@ -3,6 +3,7 @@
 
 use crate::kit::*;
 use iced_x86::code_asm::*;
+use idem86_cpu::run::Stop;
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
 use idem86_cpu::state::segment::SegReg;
@@ -108,6 +109,24 @@ fn a_less_privileged_caller_gets_the_inner_stack() {
     assert_eq!((k.cpu.cpl, k.selector(SegReg::Ss)), (0, sel::DATA0));
     assert_eq!(k.cpu.gpr.get::<u32>(gpr::SP), place::STACKS[0] - 20);
     assert_eq!(k.selector(SegReg::Ds), sel::DATA3, "data segments stay");
+}
+
+/// SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": RF is saved as set where a repetition goes on, not behind
+/// its last iteration.
+#[test]
+fn an_interrupt_behind_a_resumed_repetition_saves_rf_as_clear() {
+    for done in 1..3 {
+        let mut k = Kit::protected(0);
+        k.code(|a| {
+            a.rep().stosb()?;
+            a.int(0x30)
+        });
+        k.cpu.gpr.set(gpr::CX, 3u32);
+        k.cpu.gpr.set(gpr::DI, place::DATA);
+        assert_eq!(k.run(done), Stop::Budget);
+        assert_eq!(k.run(4 - done), Stop::Budget);
+        assert_eq!((k.led(), k.stack(2) & bit::RF), (Led::To(0x30, None), 0), "{done}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | r13 | the shadow tables, plus 12: also the count of shifts by 12 |
 //! | r15 | the window of the view, or without one the mask that extracts a table index |
 //! | rsp | the host's stack, a multiple of 16 |
+//! | xmm8, xmm9 | scratch |
 //! | xmm0 to xmm7, MXCSR; x87 | the guest's, while [`ExtendedState`] says that they are live |
 //!
 //! Glue between guest instructions leaves RFLAGS alone: it is made of LEA, MOV, SHRX, RORX, PEXT, NOT and JRCXZ.

@@ -53,6 +53,8 @@ pub struct Flavour {
     pub base: u32,
     /// Page tables may be changed.
     pub paged: bool,
+    /// SYSENTER leads to a kernel that comes back by SYSEXIT.
+    pub sysenter: bool,
     /// Selectors that can be loaded into data segments.
     pub selectors: &'static [u16],
 }
@@ -426,7 +428,7 @@ impl Writer<'_> {
     }
 
     fn system(&mut self) {
-        match self.r.below(12) {
+        match self.r.below(14) {
             0..4 if self.flavour.paged => {
                 // MOV dword [entry], value; INVLPG, except where rights only grow.
                 let (page, frame) = (self.r.below(place::ALIAS_PAGES), self.r.below(4));
@@ -464,7 +466,16 @@ impl Writer<'_> {
                 let vector = self.r.pick(&[0x20, 0x21, 3, 4, 0x20]);
                 self.put(&[0xCD, vector]);
             }
-            10 => {
+            10 if self.flavour.sysenter => {
+                // MOV ECX, ESP; CALL what follows; POP EDX; ADD EDX, 6; SYSENTER.
+                self.put(&[0x89, 0xE1, 0xE8, 0, 0, 0, 0, 0x5A, 0x83, 0xC2, 6, 0x0F, 0x34]);
+            }
+            // SYSENTER, SYSEXIT, IRET with whatever is there.
+            11 if self.flavour.sysenter => {
+                let one: &[u8] = self.r.pick(&[&[0x0F, 0x34], &[0x0F, 0x35], &[0xCF]]);
+                self.put(one);
+            }
+            10..12 => {
                 let one: &[u8] =
                     self.r.pick(&[&[0xFA], &[0xFB], &[0x0F, 0xA2], &[0x0F, 0x31], &[0xEC], &[0xEF]]);
                 self.put(one);

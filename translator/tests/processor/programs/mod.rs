@@ -70,11 +70,13 @@ const SMALL: &[u16] = &[sel::DATA16, sel::DATA16, sel::FREE, sel::FREE2, sel::FR
 
 impl World {
     fn flavour(self) -> Flavour {
-        let small = |selectors| Flavour { bits: 16, base: place::CODE, paged: false, selectors };
+        let small =
+            |selectors| Flavour { bits: 16, base: place::CODE, paged: false, sysenter: false, selectors };
         let flat = |cpl, paged| Flavour {
             bits: 32,
             base: 0,
             paged,
+            sysenter: cpl == 3,
             selectors: if cpl == 3 { USER } else { KERNEL },
         };
         match self {
@@ -201,6 +203,15 @@ fn put_handlers(k: &mut Kit, world: World) {
     });
     let (coded_at, interrupt_at, page_fault_at) =
         (place::HANDLERS + 0x40, place::HANDLERS + 0x80, place::HANDLERS + 0xC0);
+    let entered_at = place::HANDLERS + 0x180;
+    let entered = asm(32, |a| {
+        a.push(edx)?;
+        a.pop(edx)?;
+        a.sti()?;
+        a.sysexit()
+    });
+    k.put(entered_at, &entered);
+    k.cpu.msr.sysenter = [sel::CODE0.into(), u64::from(kit::place::STACKS[0]) - 0x400, entered_at.into()];
     k.put(place::HANDLERS, &plain);
     k.put(coded_at, &coded);
     k.put(interrupt_at, &[0xCF]);
