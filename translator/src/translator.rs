@@ -96,6 +96,7 @@ impl Translator {
     pub fn attach(&mut self, ram: &Ram) {
         self.attached = ram.object().map(|object| (ram.as_ptr() as usize, ram.len(), object));
         self.views = Views::new(&self.options);
+        self.context.crossings.forget();
     }
 
     /// Its settings.
@@ -113,6 +114,7 @@ impl Translator {
     pub fn detach(&mut self) {
         self.attached = None;
         self.views = Views::default();
+        self.context.crossings.forget();
     }
 
     /// What it did so far.
