@@ -122,6 +122,7 @@ impl Lower<'_> {
         // Only of these two the mode tells whether they are flat.
         let watched = matches!(to, SegReg::Ds | SegReg::Es);
         let tag = known(offset_of!(Known, tag));
+        self.extend_hops();
         dynasm!(self.asm; .arch x64; mov r10, rcx);
         if !flat {
             dynasm!(self.asm; .arch x64
@@ -146,6 +147,7 @@ impl Lower<'_> {
             ; =>slow
         );
         self.slow_callout(site);
+        self.extend_hops();
         if !flat {
             self.load_null(to, null, done);
         }
@@ -161,7 +163,7 @@ impl Lower<'_> {
             ; mov r9, [r12 + r8 + known(offset_of!(Known, descriptor))]
             ; lea rcx, [rcx + r9 + 1]
             ; jrcxz =>same
-            ; jmp BYTE =>slow
+            ; jmp =>slow
             ; =>same
         );
         self.extend_hops();
