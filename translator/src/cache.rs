@@ -280,7 +280,10 @@ impl Cache {
             self.renew_tables();
         }
         let unit = &self.units[id as usize];
-        self.spaces[unit.space as usize].install(unit.eip, unit.entry, global);
+        let space = &mut self.spaces[unit.space as usize];
+        let before = space.table_address();
+        space.install(unit.eip, unit.entry, global);
+        self.renewed |= space.table_address() != before;
     }
 
     /// Lets `link` lead to the unit that is entered at `entry`, if it still is what it was when it was left through.

@@ -106,8 +106,8 @@ pub fn bounds(segment: &Segment) -> (u64, u64) {
 }
 
 /// The segments and what changes of privilege depend on, from the processor to the context.
-fn load_segments(cpu: &Cpu, context: &mut Context, views: &Views) {
-    context.crossings.follow(inputs(cpu, views));
+fn load_segments(cpu: &Cpu, context: &mut Context, shadow: &Shadow, views: &Views) {
+    context.crossings.follow(inputs(cpu, views), shadow.switched);
     if context.gdtr != (cpu.gdtr.base, cpu.gdtr.limit) {
         context.gdtr = (cpu.gdtr.base, cpu.gdtr.limit);
         context.known = KnownDescriptors::default();
@@ -374,7 +374,7 @@ impl Callouts for Session<'_, '_> {
             if key != self.key(unit) {
                 return self.redirect(context, key);
             }
-            load_segments(self.cpu, context, self.views);
+            load_segments(self.cpu, context, self.shadow, self.views);
         }
         if site.kind == SiteKind::Segment {
             self.learn_descriptors(context);
@@ -451,7 +451,7 @@ pub fn prepare(
     space: &Space,
 ) {
     load(cpu, biu, context);
-    load_segments(cpu, context, views);
+    load_segments(cpu, context, shadow, views);
     let key = space.key;
     context.tables = shadow.tables(key.user());
     context.index_mask = INDEX_MASK;

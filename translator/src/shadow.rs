@@ -88,6 +88,8 @@ pub struct Shadow {
     writable: HashMap<u64, Vec<(u8, u32)>>,
     /// Entries made.
     pub fills: u64,
+    /// How often the users' tables became other ones, or may have.
+    pub switched: u64,
 }
 
 /// The users' set for a space that is kept.
@@ -101,7 +103,14 @@ impl Shadow {
         let mut sets = [const { None }; SETS];
         sets[SUPERVISOR] = Some(Tables::new()?);
         sets[ANY_USER] = Some(Tables::new()?);
-        Ok(Shadow { sets, aside: Default::default(), space: None, writable: HashMap::new(), fills: 0 })
+        Ok(Shadow {
+            sets,
+            aside: Default::default(),
+            space: None,
+            writable: HashMap::new(),
+            fills: 0,
+            switched: 0,
+        })
     }
 
     /// The present space, if it is kept.
@@ -207,6 +216,7 @@ impl Shadow {
     pub fn begin_anew(&mut self) {
         self.forget_all();
         self.space = None;
+        self.switched += 1;
     }
 
     /// Goes on in another space, or in the same if it is not kept. What is not global holds no longer, but what was put
@@ -217,6 +227,7 @@ impl Shadow {
         }
         self.leave(true);
         self.space = space;
+        self.switched += 1;
         let Some(space) = space else { return };
         if self.sets[users(space)].is_none() {
             // Where the host has no room the space is like any other.
@@ -263,6 +274,7 @@ impl Shadow {
 
     /// `space` is not kept any longer. If it is the present one, it goes on as any other.
     pub fn drop_space(&mut self, space: u8) {
+        self.switched += 1;
         if self.space == Some(space) {
             self.leave(false);
             self.space = None;

@@ -104,6 +104,8 @@ pub struct Inputs {
 pub struct Crossings {
     known: [Crossing; Crossings::PLACES],
     inputs: Inputs,
+    /// What counts the changes of the users' tables.
+    users: u64,
 }
 
 impl Crossings {
@@ -139,12 +141,15 @@ impl Crossings {
         self.known.iter_mut().for_each(|crossing| crossing.tag = 0);
     }
 
-    /// From now on `inputs` hold: what depends on others is forgotten.
-    pub fn follow(&mut self, inputs: Inputs) {
+    /// From now on `inputs` hold, and users' tables that were changed `users` times: what depends on others is forgotten.
+    pub fn follow(&mut self, inputs: Inputs, users: u64) {
         if self.inputs != inputs {
-            self.inputs = inputs;
             self.forget();
+        } else if self.users != users {
+            let to_users = self.known.iter_mut().filter(|crossing| crossing.selectors[0] & 3 == 3);
+            to_users.for_each(|crossing| crossing.tag = 0);
         }
+        (self.inputs, self.users) = (inputs, users);
     }
 
     /// Whether nothing is to be learnt.
