@@ -139,17 +139,16 @@ impl Jobs {
         state.jobs.push(JobInfo { id: id.clone(), kind, status, done: 0, total: 1, error: None });
         state.change(&id, JobStatus::Created);
         state.change(&id, JobStatus::Running);
-        let job = Job { jobs: self.clone(), id };
-        // It changes its status only after this lock is released.
+        drop(state);
+        let [job, here] = [id.clone(), id].map(|id| Job { jobs: self.clone(), id });
         let spawned = thread::Builder::new().name("job".into()).spawn(move || {
             let result = work(&job).map_err(|e| e.to_string());
             job.end(result);
         });
-        spawned.map(drop).map_err(|error| {
-            // The newest one.
-            state.jobs.pop();
-            Refusal::new(error)
-        })
+        if let Err(error) = spawned {
+            here.end(Err(error.to_string()));
+        }
+        Ok(())
     }
 
     /// What is known of all jobs that were not dismissed.
