@@ -115,8 +115,8 @@ pub trait Bus {
     /// for it.
     fn block(&mut self, _linear: u64, _now: Work) {}
 
-    /// Intercepted memory (see [`crate::cpu::Cpu::add_intercept`]) is about to be read: gives the value in its place, or
-    /// `None` to let the read go on. `memory` is what RAM or ROM holds there; a device was not asked yet.
+    /// Intercepted memory (see [`crate::cpu::Cpu::add_intercept`]) is about to be read: gives the value in its place,
+    /// or `None` to let the read go on. `memory` is what RAM or ROM holds there; a device was not asked yet.
     fn intercept_read(
         &mut self,
         _address: u64,

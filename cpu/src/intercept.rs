@@ -1,8 +1,8 @@
 //! Intercepts: ranges of physical memory where whoever has the bus may answer accesses in memory's place.
 //!
 //! What instructions read and write is intercepted, explicitly or not: operands, stacks, descriptors, task states. Page
-//! walks and instruction fetches see memory as it is. Pages with intercepted bytes take the slow path of memory accesses;
-//! there is no cost elsewhere.
+//! walks and instruction fetches see memory as it is. Pages with intercepted bytes take the slow path of memory
+//! accesses; there is no cost elsewhere.
 
 use crate::bus::{Biu, PageKind};
 use crate::cpu::Cpu;

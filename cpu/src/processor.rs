@@ -8,8 +8,8 @@
 //! # Quirks
 //!
 //! - Every model has the x87 unit, CPUID and all of the 80486's instructions, and there are no test registers.
-//! - An MMX opcode with the prefixes of a later SSE2 instruction is undefined without SSE2; manuals of the time call what
-//!   it does unpredictable.
+//! - An MMX opcode with the prefixes of a later SSE2 instruction is undefined without SSE2; manuals of the time call
+//!   what it does unpredictable.
 //! - The Pentium's own model-specific registers are not there but for those of machine checks, which never happen.
 
 use crate::state::control::{cr4, efer};

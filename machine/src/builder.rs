@@ -74,9 +74,9 @@ enum Drive {
 
 /// Builds a [`Machine`]; see [`Machine::builder`].
 ///
-/// Nothing is opened or checked before [`Builder::build`]. Unless said otherwise: a processor with every feature, 64 MiB of RAM, our own BIOS, empty
-/// drives, the virtual clock, the fastest engine of this host, and a real-time clock that shows the first second of the
-/// year 2000.
+/// Nothing is opened or checked before [`Builder::build`]. Unless said otherwise: a processor with every feature, 64
+/// MiB of RAM, our own BIOS, empty drives, the virtual clock, the fastest engine of this host, and a real-time clock
+/// that shows the first second of the year 2000.
 pub struct Builder {
     memory: u64,
     cpu: Processor,
@@ -148,9 +148,9 @@ impl Builder {
         Builder { memory: bytes, ..self }
     }
 
-    /// The processor: a model, perhaps with features less or more. What it does not have is undefined, reserved or absent
-    /// for the guest, as CPUID says, on every engine. It stays the same for the life of the machine and of what is saved
-    /// of it. Unless said otherwise it has every feature.
+    /// The processor: a model, perhaps with features less or more. What it does not have is undefined, reserved or
+    /// absent for the guest, as CPUID says, on every engine. It stays the same for the life of the machine and of what
+    /// is saved of it. Unless said otherwise it has every feature.
     ///
     /// ```
     /// use idem86_cpu::processor::{Feature, Model, Processor};

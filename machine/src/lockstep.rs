@@ -2,7 +2,8 @@
 //! differ: in registers after every few instructions or behind each translation unit, in memory every now and then,
 //! in what they print.
 //!
-//! A *slice* is what happens between two comparisons: the machine under test runs first, the other as far as it did. Runs under the virtual clock repeat exactly. So where the two differ, both are built again and run to shorter and
+//! A *slice* is what happens between two comparisons: the machine under test runs first, the other as far as it did.
+//! Runs under the virtual clock repeat exactly. So where the two differ, both are built again and run to shorter and
 //! shorter moments until the first one is found after which they differ.
 
 use crate::clock::{ClockKind, NANOS_PER_WORK};

@@ -251,8 +251,8 @@ pub struct Run {
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size, help_heading = "Machine")]
     pub memory: u64,
 
-    /// Processor: 486, pentium, pentium-mmx, pentium2, pentium3 or max; behind it ,-FEATURE or ,+FEATURE for features as
-    /// CPUID tells of them, like max,-sse3,-pae
+    /// Processor: 486, pentium, pentium-mmx, pentium2, pentium3 or max; behind it ,-FEATURE or ,+FEATURE for features
+    /// as CPUID tells of them, like max,-sse3,-pae
     #[arg(long, value_name = "MODEL[,-FEATURE...]", default_value = "max", help_heading = "Machine")]
     pub cpu: Processor,
 
@@ -358,8 +358,8 @@ pub struct Run {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep"], help_heading = "Input and output")]
     pub record: Option<PathBuf>,
 
-    /// Repeat what was recorded, on the same machine, and check that it comes to the same state; steps are done after it,
-    /// without any the run ends there. Implies --clock virtual and --snapshot
+    /// Repeat what was recorded, on the same machine, and check that it comes to the same state; steps are done after
+    /// it, without any the run ends there. Implies --clock virtual and --snapshot
     #[arg(long, value_name = "FILE", conflicts_with_all = ["flat", "lockstep", "record", "freeze"], help_heading = "Input and output")]
     pub replay: Option<PathBuf>,
 

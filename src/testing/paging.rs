@@ -3,9 +3,9 @@
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
-/// Appends 32-bit code that maps the first `tables` times 4 MiB to themselves, page by page, and switches paging on. The
-/// page directory lies at `directory` (a multiple of 4096), the page tables behind it; each entry has the bits `rights`
-/// (SDM Vol. 3A, "32-Bit Paging"). Wants a flat ES and no paging yet; EAX, ECX, EDI and flags change.
+/// Appends 32-bit code that maps the first `tables` times 4 MiB to themselves, page by page, and switches paging on.
+/// The page directory lies at `directory` (a multiple of 4096), the page tables behind it; each entry has the bits
+/// `rights` (SDM Vol. 3A, "32-Bit Paging"). Wants a flat ES and no paging yet; EAX, ECX, EDI and flags change.
 ///
 /// There are at most 1024 tables.
 pub fn enable_paging(

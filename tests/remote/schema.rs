@@ -32,8 +32,8 @@ impl Schema {
             .map(|(name, info)| (name.as_str(), info))
     }
 
-    /// The members of an object in each of its cases, and in all of them under no name: their types, and whether they are
-    /// always there.
+    /// The members of an object in each of its cases, and in all of them under no name: their types, and whether they
+    /// are always there.
     fn cases(&self, object: &Value) -> BTreeMap<String, BTreeMap<String, (Value, bool)>> {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let mut base = BTreeMap::new();
@@ -70,7 +70,8 @@ impl Schema {
     }
 }
 
-/// How a type of ours, `of` in `ours`, does not fit `other` in `theirs`. `given` says that we give it and do not take it.
+/// How a type of ours, `of` in `ours`, does not fit `other` in `theirs`. `given` says that we give it and do not take
+/// it.
 fn misfits(
     ours: &Schema,
     of: &Value,

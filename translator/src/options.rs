@@ -35,9 +35,9 @@ pub enum Chaining {
 /// is by the interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitive {
-    /// Each is a trap of the host: privileged ones are left to raise #GP, for the others a breakpoint stands. So is each
-    /// access that a window does not allow, however often it happens, but for stores beside code: that code is watched
-    /// is a matter of translation. Trap-and-emulate.
+    /// Each is a trap of the host: privileged ones are left to raise #GP, for the others a breakpoint stands. So is
+    /// each access that a window does not allow, however often it happens, but for stores beside code: that code is
+    /// watched is a matter of translation. Trap-and-emulate.
     Trap,
     /// Each is a callout.
     Callout,

@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
 /// The longest stay in translated code, in units of work.
 const BUDGET_MAX: Work = BUDGET_BIAS >> 1;
 
-/// Follows what happened to translations. Gives whether code may be elsewhere now, or other tables are the present ones:
-/// whoever keeps what he found there, or where they are, finds it anew then.
+/// Follows what happened to translations. Gives whether code may be elsewhere now, or other tables are the present
+/// ones: whoever keeps what he found there, or where they are, finds it anew then.
 pub fn follow(
     cpu: &mut Cpu,
     shadow: &mut Shadow,
@@ -220,8 +220,8 @@ impl<'a> Session<'a, '_> {
     }
 
     /// A repeated instruction faulted amid its iterations, with pointers into the window: makes them the guest's
-    /// again, and gives back the work of the iterations that are left. A comparison begins again: the host's flags may be
-    /// those from before it.
+    /// again, and gives back the work of the iterations that are left. A comparison begins again: the host's flags may
+    /// be those from before it.
     fn leave_repetition(&self, context: &mut Context, unit: &Unit, compares: bool) {
         let base =
             self.views.windows[usize::from(self.key(unit).user())].as_ref().map_or(0, WindowView::base);

@@ -172,8 +172,8 @@ impl Space {
         }
     }
 
-    /// Forgets what is not global of the table that the present space does not have for itself; what is the supervisor's
-    /// is put aside if `puts_aside` says so.
+    /// Forgets what is not global of the table that the present space does not have for itself; what is the
+    /// supervisor's is put aside if `puts_aside` says so.
     fn leave(&mut self, puts_aside: bool) {
         let space = self.space.filter(|_| puts_aside && !self.key.user());
         let mut aside = space.map(|space| &mut self.aside[usize::from(space)]);

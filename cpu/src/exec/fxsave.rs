@@ -1,7 +1,7 @@
 //! FXSAVE and FXRSTOR: x87, MMX and SSE state in one image of 512 bytes.
 //!
-//! SDM Vol. 1, "FXSAVE Area"; Vol. 2A, "FXSAVE", "FXRSTOR". Without SSE or CR4.OSFXSR the image has no SSE state: its part
-//! of memory is left alone, and so are the registers.
+//! SDM Vol. 1, "FXSAVE Area"; Vol. 2A, "FXSAVE", "FXRSTOR". Without SSE or CR4.OSFXSR the image has no SSE state: its
+//! part of memory is left alone, and so are the registers.
 
 use crate::bus::Biu;
 use crate::cpu::Cpu;

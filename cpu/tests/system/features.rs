@@ -1,6 +1,6 @@
 //! Processors with less: what CPUID tells of a feature, and what is undefined, reserved or absent without it. AP-485,
-//! "Intel Processor Identification and the CPUID Instruction"; SDM Vol. 2, the instructions' lists of exceptions; SDM Vol.
-//! 3A, "Control Registers", "32-Bit Paging".
+//! "Intel Processor Identification and the CPUID Instruction"; SDM Vol. 2, the instructions' lists of exceptions; SDM
+//! Vol. 3A, "Control Registers", "32-Bit Paging".
 
 use crate::kit::*;
 use idem86_cpu::processor::{Feature, Leaf, Model, Processor};
@@ -195,7 +195,8 @@ fn instructions_of_a_missing_feature_are_undefined() {
 
 #[test]
 fn undefined_instructions_stay_so_amid_others_and_in_loops() {
-    // Long enough for engines that translate only what is executed often: mov ecx,100; again: inc eax; cmovz ebx,eax ...
+    // Long enough for engines that translate only what is executed often: mov ecx,100; again: inc eax; cmovz ebx,eax
+    // ...
     let mut k = kit(max().without(Feature::Cmov));
     k.bytes(&[0xB9, 100, 0, 0, 0, 0x40, 0x0F, 0x44, 0xD8, 0x49, 0x75, 0xF9, 0xF4]);
     // The handler counts, skips the instruction and returns.

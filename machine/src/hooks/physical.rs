@@ -114,15 +114,17 @@ impl Board {
 impl Machine {
     /// Calls `hook` at each access of the guest's instructions to one of the physical addresses `range`, RAM or not,
     /// before memory or a device sees it. The hook may answer in its place, so that a range becomes the registers of a
-    /// device, or change what is written. Of several hooks on an address those that came first are asked first, until one
-    /// answers. It takes effect at once, also for code that was translated before; other pages do not become slower.
+    /// device, or change what is written. Of several hooks on an address those that came first are asked first, until
+    /// one answers. It takes effect at once, also for code that was translated before; other pages do not become
+    /// slower.
     ///
     /// What counts are the addresses behind paging and A20. Operands are seen, and what the processor does by itself on
     /// behalf of an instruction or event: stacks, descriptor tables, task states, interrupt vectors. Page walks,
     /// instruction fetches, direct memory access, the built-in firmware, and what a program reads and writes by
-    /// [`Machine::read_physical`] and its relatives see memory as it is. An access is told with all of its bytes if any of
-    /// them is in `range`; one that crosses a page byte by byte, one of more than eight bytes in pieces of eight. A
-    /// read-modify-write is a read, then a write. An instruction that faults in the middle of its accesses repeats them.
+    /// [`Machine::read_physical`] and its relatives see memory as it is. An access is told with all of its bytes if any
+    /// of them is in `range`; one that crosses a page byte by byte, one of more than eight bytes in pieces of eight. A
+    /// read-modify-write is a read, then a write. An instruction that faults in the middle of its accesses repeats
+    /// them.
     ///
     /// ```
     /// use idem86_machine::machine::Machine;

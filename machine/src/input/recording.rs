@@ -177,10 +177,11 @@ impl Machine {
 
     /// Records from now on what reaches the machine from outside. What was recorded before is dropped.
     ///
-    /// Inputs are recorded, and with them what this program writes to memory and registers by the methods of the machine,
-    /// from hooks too: a replay needs no hook for it, and must have none. What is done to the machine's public fields or
-    /// by [`Machine::memory`] is not recorded, nor are the answers of hooks and of devices that answer differently each
-    /// time; a replay that they led elsewhere says so. While it is recorded a machine cannot be restored.
+    /// Inputs are recorded, and with them what this program writes to memory and registers by the methods of the
+    /// machine, from hooks too: a replay needs no hook for it, and must have none. What is done to the machine's public
+    /// fields or by [`Machine::memory`] is not recorded, nor are the answers of hooks and of devices that answer
+    /// differently each time; a replay that they led elsewhere says so. While it is recorded a machine cannot be
+    /// restored.
     pub fn record(&mut self) -> Result<(), ReplayError> {
         self.must_repeat()?;
         self.settle();

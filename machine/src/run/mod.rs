@@ -30,11 +30,11 @@ struct Look {
 impl Machine {
     /// Runs until one of the conditions comes true, or the machine cannot go on, and says which.
     ///
-    /// What happens in the guest ends the run exactly where it happens: text at a serial port behind the instruction that
-    /// printed its last character. The screen is looked at when a run begins or ends, and whenever guest time has come to
-    /// a multiple of ten milliseconds, not counted from the beginning of the run; so under the virtual clock a run ends at
-    /// the same place on every host and engine, and however it was divided into runs before. Conditions that hold already
-    /// end the run before it begins.
+    /// What happens in the guest ends the run exactly where it happens: text at a serial port behind the instruction
+    /// that printed its last character. The screen is looked at when a run begins or ends, and whenever guest time has
+    /// come to a multiple of ten milliseconds, not counted from the beginning of the run; so under the virtual clock a
+    /// run ends at the same place on every host and engine, and however it was divided into runs before. Conditions
+    /// that hold already end the run before it begins.
     ///
     /// ```no_run
     /// # use idem86_machine::{machine::Machine, run::{Ended, Until}};

@@ -52,8 +52,8 @@ pub fn unblock_signals() -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
-/// Where signals arrive. The kernel leaves AC as it was, and compilers do not align every access: a guest that asked for
-/// alignment checks must not have them done here.
+/// Where signals arrive. The kernel leaves AC as it was, and compilers do not align every access: a guest that asked
+/// for alignment checks must not have them done here.
 #[unsafe(naked)]
 extern "C" fn entry(signal: c_int, info: *mut siginfo_t, user: *mut c_void) {
     naked_asm!(

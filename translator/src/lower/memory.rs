@@ -223,8 +223,8 @@ impl Lower<'_> {
         self.slow_if_no_entry(site);
     }
 
-    /// From an address that was rotated right by 12, plus the distance of the last byte shifted left by 20, to the index
-    /// of its entry, both in r9.
+    /// From an address that was rotated right by 12, plus the distance of the last byte shifted left by 20, to the
+    /// index of its entry, both in r9.
     pub(super) fn extract_index(&mut self) {
         if self.frame.key.window() {
             dynasm!(self.asm; .arch x64; pext r9, r9, [r12 + abi::INDEX_MASK]);

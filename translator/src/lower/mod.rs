@@ -1,9 +1,9 @@
 //! Lowering: from the instructions of a translation unit to host code.
 //!
 //! What can run as it is, is re-encoded with its operands in place ([`ident`]); memory operands go through the shadow
-//! tables ([`memory`], [`bit`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]); branches are
-//! linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout: the
-//! interpreter executes the one instruction. A trap of the host can stand in a callout's place ([`trap`]).
+//! tables ([`memory`], [`bit`]); x87, MMX and SSE instructions find their registers in the host's ([`extended`]);
+//! branches are linked ([`branch`]); the stack is addressed through r14 ([`stack`]). Everything else becomes a callout:
+//! the interpreter executes the one instruction. A trap of the host can stand in a callout's place ([`trap`]).
 
 mod bit;
 mod branch;
@@ -50,8 +50,8 @@ pub enum SiteKind {
     Plain,
     /// RDTSC, of which translated code does not know the value yet.
     Time,
-    /// A repeated string instruction that faulted in a window or does not find its pages in the tables, or that the budget
-    /// does not suffice for.
+    /// A repeated string instruction that faulted in a window or does not find its pages in the tables, or that the
+    /// budget does not suffice for.
     Repeat,
     /// The same of one that compares.
     RepeatedComparison,

@@ -25,8 +25,8 @@ pub(super) struct Tables {
     xsdt: u32,
 }
 
-/// The tables as they lie at `at`, with the FACS at `facs_at`, both multiples of 64. Without `apic` there is no MADT: then
-/// interrupts go by the 8259As.
+/// The tables as they lie at `at`, with the FACS at `facs_at`, both multiples of 64. Without `apic` there is no MADT:
+/// then interrupts go by the 8259As.
 pub(super) fn tables(at: u32, facs_at: u32, apic: bool) -> Tables {
     let mut bytes = Vec::new();
     let mut put = |table: Vec<u8>| {
