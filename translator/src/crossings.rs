@@ -63,8 +63,8 @@ impl Session<'_, '_> {
         Some(Foreseen { gate, code, inner: Some((stack, task)) })
     }
 
-    /// The crossing was executed in mode `from`, with `sp` in ESP before; code goes on in mode `to`, for which the context is
-    /// ready.
+    /// The crossing was executed in mode `from`, with `sp` in ESP before; code goes on in mode `to`, for which the
+    /// context is ready.
     pub(crate) fn learn_crossing(
         &mut self,
         context: &mut Context,

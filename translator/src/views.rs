@@ -106,8 +106,8 @@ impl Views {
         self.windows.each_ref().map(|window| window.as_ref().is_some_and(|w| w.open))
     }
 
-    /// Shows a page in the window of a view. Gives whether that is new: the window is open, did not show it yet, and the
-    /// host did as it must.
+    /// Shows a page in the window of a view. Gives whether that is new: the window is open, did not show it yet, and
+    /// the host did as it must.
     pub fn show(&mut self, user: usize, run: Run) -> bool {
         let Some(window) = self.windows[user].as_mut().filter(|w| w.open) else { return false };
         if window.shows(run) {

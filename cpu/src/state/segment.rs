@@ -174,8 +174,8 @@ impl Segment {
         Segment { limit: self.limit, ..Segment::null(selector) }
     }
 
-    /// Whether a return to code at privilege level `cpl` makes it null: a data or non-conforming code segment with a lower
-    /// DPL. SDM Vol. 2B, "RET".
+    /// Whether a return to code at privilege level `cpl` makes it null: a data or non-conforming code segment with a
+    /// lower DPL. SDM Vol. 2B, "RET".
     pub fn is_taken_away(&self, cpl: u8) -> bool {
         let a = self.access;
         a.is_code_or_data() && !a.is_conforming_code() && a.dpl() < cpl

@@ -141,7 +141,8 @@ impl Crossings {
         self.known.iter_mut().for_each(|crossing| crossing.tag = 0);
     }
 
-    /// From now on `inputs` hold, and users' tables that were changed `users` times: what depends on others is forgotten.
+    /// From now on `inputs` hold, and users' tables that were changed `users` times: what depends on others is
+    /// forgotten.
     pub fn follow(&mut self, inputs: Inputs, users: u64) {
         if self.inputs != inputs {
             self.forget();

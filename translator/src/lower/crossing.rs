@@ -1,10 +1,10 @@
 //! Changes of privilege without a callout: SYSENTER, SYSEXIT, INT n and IRET between flat segments.
 //!
 //! What such an instruction gave before, it gives again if what it reads is the same: gate, descriptors, the stack
-//! segment in the task state, the flags and selectors that are popped (see [`Crossing`]). All that is compared first, so
-//! what is not the same takes a callout with nothing changed. Behind it the context holds the tables of the other mode,
-//! and the code of the new EIP is found there. Everything that is not usual is a callout: other segments than flat ones,
-//! NT, changes of system flags by IRET, interrupts that wait, frames that lie on two pages or beside code.
+//! segment in the task state, the flags and selectors that are popped (see [`Crossing`]). All that is compared first,
+//! so what is not the same takes a callout with nothing changed. Behind it the context holds the tables of the other
+//! mode, and the code of the new EIP is found there. Everything that is not usual is a callout: other segments than
+//! flat ones, NT, changes of system flags by IRET, interrupts that wait, frames that lie on two pages or beside code.
 //!
 //! r9 leads to what is known of the crossing, r10 holds ECX, rcx is what is compared; r13 and r15, which the callout
 //! loads again and the other mode has of its own, are scratch.
@@ -353,8 +353,8 @@ impl Lower<'_> {
         self.extend_hops();
     }
 
-    /// Goes on if the eight bytes that `found` tells of are those at `value`, both displacements from r9. The tables are
-    /// in r13.
+    /// Goes on if the eight bytes that `found` tells of are those at `value`, both displacements from r9. The tables
+    /// are in r13.
     fn need_same(&mut self, found: i32, value: i32, slow: DynamicLabel) {
         let (bad, good) = (self.asm.new_dynamic_label(), self.asm.new_dynamic_label());
         let (index, linear) = (offset_of!(Found, index) as i32, offset_of!(Found, linear) as i32);
@@ -375,8 +375,8 @@ impl Lower<'_> {
         self.extend_hops();
     }
 
-    /// Goes on if `size` bytes at linear address r15 lie on one page of `table`, with its entry in rcx. The tables are in
-    /// r13.
+    /// Goes on if `size` bytes at linear address r15 lie on one page of `table`, with its entry in rcx. The tables are
+    /// in r13.
     fn need_page(&mut self, size: i32, table: i32, slow: DynamicLabel) {
         let (bad, good) = (self.asm.new_dynamic_label(), self.asm.new_dynamic_label());
         dynasm!(self.asm; .arch x64
