@@ -406,7 +406,8 @@ fn slices_and_interrupts_end_anywhere() {
 /// What the host changes between two runs.
 #[test]
 fn changes_from_outside_are_heeded() {
-    let cases: [(&str, fn(&mut Kit), Led); 6] = [
+    type Change = fn(&mut Kit);
+    let cases: [(&str, Change, Led); 6] = [
         ("AC with AM", |k| k.cpu.cr0 |= cr0::AM, DONE),
         ("TSD", |k| k.cpu.cr4 |= cr4::TSD, DONE),
         ("TSS limit", |k| k.cpu.tr.limit = 8, Led::Shutdown),

@@ -27,9 +27,11 @@ fn pages(rights: u32) -> Kit {
     k
 }
 
+/// What becomes of a bit.
+type Change = fn(bool) -> bool;
+
 /// The second opcode byte of BT, BTS, BTR and BTC, and what becomes of the bit.
-const BITS: [(u8, fn(bool) -> bool); 4] =
-    [(0xA3, |b| b), (0xAB, |_| true), (0xB3, |_| false), (0xBB, |b| !b)];
+const BITS: [(u8, Change); 4] = [(0xA3, |b| b), (0xAB, |_| true), (0xB3, |_| false), (0xBB, |b| !b)];
 
 /// SDM Vol. 2A, "BT": the bit at the number, signed, from the address.
 #[test]
