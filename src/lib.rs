@@ -18,6 +18,7 @@
 //!
 //! | to | there are |
 //! |---|---|
+//! | choose it | [`Builder`]: memory, firmware, drives, [`Processor`] with its [`Feature`]s, [`EngineKind`], [`ClockKind`] |
 //! | use it | [`Machine::type_text`], [`Machine::press`], [`Machine::input`], [`Machine::send_serial`], [`Machine::insert`] |
 //! | see it | [`Machine::screen_text`], [`Machine::screenshot`], [`Machine::serial_output`], [`Machine::counters`] |
 //! | look inside | [`Machine::register`], [`Machine::read_physical`], [`Machine::read_linear`], [`Machine::step`] |

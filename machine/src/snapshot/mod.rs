@@ -138,7 +138,8 @@ impl Snapshot {
     }
 
     /// As [`Snapshot::spawn`], for a snapshot that was loaded, of a machine with devices of the embedding program's
-    /// own: those are not saved, so `attach` attaches them as they were, before they get their state.
+    /// own: their state was saved, but not their code, so `attach` attaches them as they were, before they get it. If
+    /// one is missing, has another name, or refuses the version of what was saved, there is no machine.
     pub fn spawn_with(&self, attach: impl FnOnce(&mut Machine)) -> Result<Machine, SnapshotError> {
         self.build(self.plan.clone(), attach)
     }
