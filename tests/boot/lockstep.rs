@@ -108,7 +108,7 @@ fn seabios_in_lockstep_at_each_unit() {
 #[ignore = "takes minutes"]
 fn linux_in_lockstep_at_each_unit() {
     // The first is the kernel that unpacks itself, the second the one that runs.
-    for from in [0, 5000] {
+    for from in [0, 9500] {
         let grain = Grain::Unit(GuestTime::ZERO + GuestDuration::from_millis(from));
         linux_boots("Linux in lockstep at each unit", &[(ways()[0], grain)], from + 1500);
     }

@@ -35,6 +35,8 @@ const TABLE_PAGES_MAX: usize = 16 << 10;
 /// Bytes that a host which sets memory aside even for what is only read may set aside for all tables; up to twice as
 /// many while some keep to their share.
 const COMMITTED_MAX: usize = 256 << 20;
+/// What counts as often, in rewrites of a page.
+const DEFERRED: u32 = 16;
 /// Spaces that are kept; a program that uses more begins anew.
 const SPACES_MAX: usize = 64;
 
@@ -329,6 +331,14 @@ impl Cache {
             self.by_code.remove(&self.units[id as usize].at);
             self.units[id as usize].links = Box::default();
             self.free.push(id);
+        }
+    }
+
+    /// Code on the page of unit `id` is to be left to the interpreter for as long as if it was rewritten often.
+    pub fn defer(&mut self, id: u32) {
+        if let Some(unit) = self.units.get(id as usize) {
+            let rewrites = self.rewrites.entry(unit.ram >> 12).or_default();
+            *rewrites = (*rewrites).max(DEFERRED);
         }
     }
 

@@ -185,6 +185,8 @@ pub struct Session<'a, 'b> {
     pub stubs: &'a Stubs,
     /// A unit that is to be translated anew.
     pub outdated: Option<u32>,
+    /// But not before the interpreter has executed it for a while.
+    pub deferred: bool,
     /// The window was closed: its code is not to be gone on with.
     pub closed: bool,
 }
@@ -249,6 +251,13 @@ impl<'a> Session<'a, '_> {
             .and_then(|linear| Some((linear, self.fill(key.user(), linear)?)));
         if !fault {
             self.counters.slow += 1;
+            // No table will ever let a write to a line with code pass.
+            let on_code = |lines: u64| lines >> (context.linear >> 6 & 63) & 1 != 0;
+            if page.is_some_and(|(_, page)| page.code.is_some_and(on_code))
+                && self.views.is_slow(unit.ram, self.cpu.work())
+            {
+                (self.outdated, self.deferred) = (Some(id), true);
+            }
             return;
         }
         let user = usize::from(key.user());

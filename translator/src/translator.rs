@@ -298,7 +298,7 @@ impl Translator {
             );
             self.counters.entries += 1;
             let before = cpu.work();
-            let (exit, outdated) = {
+            let (exit, outdated, deferred) = {
                 let Translator { context, cache, shadow, views, counters, tally, .. } = self;
                 let Cache { arena, stubs, units, by_code, spaces, .. } = cache;
                 let mut session = Session {
@@ -314,11 +314,15 @@ impl Translator {
                     arena,
                     stubs,
                     outdated: None,
+                    deferred: false,
                     closed: false,
                 };
-                (enter(arena, stubs, at, context, &mut session), session.outdated)
+                (enter(arena, stubs, at, context, &mut session), session.outdated, session.deferred)
             };
             if let Some(id) = outdated {
+                if deferred {
+                    self.cache.defer(id);
+                }
                 self.cache.drop_by_number(id);
             }
             link = 0;

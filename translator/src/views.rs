@@ -5,8 +5,10 @@ use crate::options::{Options, Sensitive, Windows};
 use crate::window::{Run, WindowView};
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
+use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::tlb::Change;
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 
 /// Work after which a view that lost no translations gets a window: some ten milliseconds.
 pub const STABLE: Work = 30_000_000;
@@ -19,6 +21,10 @@ const FORGIVING: Work = 20_000;
 const FAULTS_FREE: u64 = 2048;
 /// Work that must be done for each fault, on average, for a window to be worth it: about ten times what a fault costs.
 const FAULT_WORTH: u64 = 40_000;
+/// Such callouts of a unit after which it is left to the interpreter.
+const SLOW_CALLS: u32 = 64;
+/// Work for which one is forgiven: what the interpreter does in its time.
+const CALL_WORTH: u64 = 40;
 /// Doublings of the time that a view must be stable.
 const IMPATIENCE_MAX: u32 = 8;
 /// Instructions whose faults are counted, and that do without a window, at most; more begin anew.
@@ -43,6 +49,8 @@ pub struct Views {
     pub impatience: [u32; 2],
     /// Instructions, by their offset in RAM, that faulted too often.
     pub avoid: HashSet<u64>,
+    /// How often units, by their offset in RAM, lately wrote to lines with code, and when the last time.
+    slow: HashMap<u64, (u32, Work), BuildHasherDefault<KeyHasher>>,
     /// How often instructions faulted lately, and when the last time.
     faults: HashMap<u64, (u32, Work)>,
 }
@@ -135,6 +143,26 @@ impl Views {
             self.windows[user] = None;
         }
         true
+    }
+
+    /// The unit at offset `ram` had to call out at `now`, and will have to again. Gives whether it does so more often than
+    /// the interpreter would take for all of it.
+    pub fn is_slow(&mut self, ram: u64, now: Work) -> bool {
+        if !self.adapts {
+            return false;
+        }
+        if self.slow.len() >= FAULTS_KEPT {
+            self.slow.clear();
+        }
+        let (level, at) = self.slow.entry(ram).or_insert((0, now));
+        let forgiven = now.wrapping_sub(*at) / CALL_WORTH;
+        *level = u64::from(*level).saturating_sub(forgiven) as u32 + 1;
+        *at = now;
+        let slow = *level >= SLOW_CALLS;
+        if slow {
+            *level = 0;
+        }
+        slow
     }
 
     /// The instruction at offset `ram` faulted at `now`, and `shown` says whether that showed a page. Gives whether it
