@@ -142,12 +142,11 @@ impl Shadow {
         let delta = (ram + page.ram).wrapping_sub(u64::from(number) << 12);
         let set = self.present(user);
         let Some(tables) = &self.sets[set] else { return };
-        let [old_read, old_write, old_mixed, old_free] = tables.get(number);
-        let read = page.read && old_read != delta;
-        let write = page.write && old_write != delta;
+        let read = page.read && tables.entry(0, number) != delta;
+        let write = page.write && tables.entry(1, number) != delta;
         // An access may reach into the next line, and the last line's into the next page.
         let free = page.code.map(|lines| !(lines | lines >> 1 | 1 << 63));
-        let mixed = free.filter(|free| (old_mixed, old_free) != (delta, *free));
+        let mixed = free.filter(|free| (tables.entry(2, number), tables.entry(3, number)) != (delta, *free));
         if !read && !write && mixed.is_none() {
             return;
         }
@@ -161,15 +160,11 @@ impl Shadow {
                 places.push(place);
             }
         }
-        let Some(tables) = &mut self.sets[set] else { return };
-        let (entry, at) = (|changes, new, old| if changes { new } else { old }, tables.get(number));
-        let at = [
-            entry(read, delta, at[0]),
-            entry(write, delta, at[1]),
-            entry(mixed.is_some(), delta, at[2]),
-            mixed.unwrap_or(at[3]),
-        ];
-        tables.put(number, at, page.global);
+        let of = |there: bool| if there { delta } else { 0 };
+        let entries = [of(read), of(write), of(mixed.is_some()), mixed.unwrap_or(0)];
+        if let Some(tables) = &mut self.sets[set] {
+            tables.put(number, entries, page.global);
+        }
         self.fills += 1;
     }
 
@@ -202,7 +197,8 @@ impl Shadow {
     /// Forgets the page of `linear`, whatever the space.
     pub fn forget_page(&mut self, linear: u32) {
         self.sets.iter_mut().flatten().for_each(|tables| tables.clear(linear >> 12));
-        self.aside.iter_mut().for_each(|aside| _ = aside.remove(&(linear >> 12)));
+        let aside = self.aside.iter_mut().filter(|aside| !aside.is_empty());
+        aside.for_each(|aside| _ = aside.remove(&(linear >> 12)));
     }
 
     /// Forgets everything, whatever the space.
@@ -248,11 +244,11 @@ impl Shadow {
         if let Some(supervisor) = &mut self.sets[SUPERVISOR] {
             let mut aside = space.map(|space| &mut self.aside[usize::from(space)]);
             supervisor.filled_drain(false, |tables, number| {
-                let entries = tables.get(number);
-                if let Some(aside) = aside.as_mut().filter(|aside| aside.len() < ASIDE_MAX)
-                    && entries[..3] != [0; 3]
-                {
-                    aside.insert(number, entries);
+                if let Some(aside) = aside.as_mut().filter(|aside| aside.len() < ASIDE_MAX) {
+                    let entries = tables.get(number);
+                    if entries[..3] != [0; 3] {
+                        aside.insert(number, entries);
+                    }
                 }
                 tables.clear(number);
             });
@@ -299,16 +295,21 @@ impl Tables {
         })
     }
 
-    fn get(&self, number: u32) -> Entries {
-        std::array::from_fn(|n| self.table.get(n * ENTRIES + number as usize))
+    /// What table `n` says of a page.
+    fn entry(&self, n: usize, number: u32) -> u64 {
+        self.table.get(n * ENTRIES + number as usize)
     }
 
-    /// The page has these entries from now on.
+    fn get(&self, number: u32) -> Entries {
+        std::array::from_fn(|n| self.entry(n, number))
+    }
+
+    /// The page has those of these entries that are not 0 from now on.
     fn put(&mut self, number: u32, entries: Entries, global: bool) {
         for (n, new) in entries.into_iter().enumerate() {
-            let at = n * ENTRIES + number as usize;
-            if self.table.get(at) != new {
-                self.table.set(at, new);
+            // Which lines are free counts with where the page lies, be it none.
+            if new != 0 || n == 3 && entries[2] != 0 {
+                self.table.set(n * ENTRIES + number as usize, new);
             }
         }
         self.filled[usize::from(global)].note(number);

@@ -141,7 +141,8 @@ impl Space {
     /// Nothing is known of the page of `linear`, whatever the space.
     pub fn forget_page(&mut self, linear: u32) {
         self.tables().for_each(|table| table.forget_page(linear >> 12));
-        self.aside.iter_mut().for_each(|aside| _ = aside.remove(&(linear >> 12)));
+        let aside = self.aside.iter_mut().filter(|aside| !aside.is_empty());
+        aside.for_each(|aside| _ = aside.remove(&(linear >> 12)));
     }
 
     /// Nothing is known.

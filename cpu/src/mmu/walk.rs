@@ -253,12 +253,13 @@ impl Cpu {
         if entry & bits == bits {
             return;
         }
-        match self.entry_in_ram(biu, at) {
-            Some(at) if self.spaces.is_kept() => {
+        let kept = if self.spaces.is_kept() { self.entry_in_ram(biu, at) } else { None };
+        match kept {
+            Some(at) => {
                 self.spaces.marked(at, size, entry | bits);
                 self.write_own(biu, at, size, entry | bits);
             }
-            _ => self.write_physical(biu, at, size, entry | bits),
+            None => self.write_physical(biu, at, size, entry | bits),
         }
     }
 
