@@ -254,15 +254,12 @@ fn what_is_typed_arrives() {
 fn other_threads_pause_and_end_a_run() {
     for clock in [ClockKind::Virtual, ClockKind::Host] {
         let image = floppy(|a| {
-            open_serial(a);
             let mut again = a.create_label();
             a.set_label(&mut again).unwrap();
-            a.out(dx, al).unwrap();
+            a.inc(ecx).unwrap();
             a.jmp(again).unwrap();
         });
-        let (told, hears) = std::sync::mpsc::channel();
-        let builder = machine(engines()[0], image).clock(clock).serial_with(0, move |_| _ = told.send(()));
-        let mut machine = builder.build().unwrap();
+        let mut machine = machine(engines()[0], image).clock(clock).build().unwrap();
         let control = machine.control();
         let runner = std::thread::spawn(move || {
             let ended = machine.run_until(Until::power_off()).unwrap();
@@ -271,12 +268,12 @@ fn other_threads_pause_and_end_a_run() {
         control.pause();
         control.wait_until_paused();
         assert!(control.is_paused());
-        while hears.try_recv().is_ok() {}
         control.resume();
-        hears.recv_timeout(Duration::from_secs(100)).expect("the guest goes on");
+        std::thread::sleep(Duration::from_millis(10));
         control.interrupt();
         let (ended, mut machine) = runner.join().unwrap();
         assert_eq!(ended, Ended::Interrupted);
+        assert!(machine.counters().work > 0);
         let ended = machine.run_until(Until::host_time(Duration::from_millis(5))).unwrap();
         assert_eq!(ended, Ended::HostTime, "an interrupt ends one run");
     }
