@@ -2,7 +2,7 @@
 //!
 //! A load of CR3 forgets what is not global (SDM Vol. 3A, "Operations that Invalidate TLBs and Paging-Structure
 //! Caches"); but whoever comes back to page tables that are as they were would find the same again. So there is a copy
-//! of every page-table page that a walk in such a space used. The first write to the page is noted ([`crate::dirty`]);
+//! of every page-table page that a walk in such a space used. The first write to the page is noted, as for snapshots;
 //! when a space that uses it is entered, the page is compared with the copy, and translations that were made with what
 //! is no longer there are dropped, in all spaces that use it. A walk that finds an entry changed does so for that entry
 //! at once: what changes and is changed back is not missed. So, of each translation that is kept, this holds: the copy
