@@ -28,6 +28,11 @@ impl NotedPages {
         self.pages.push(number);
     }
 
+    /// How many notes there are.
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
     /// The pages.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.pages.iter().copied()

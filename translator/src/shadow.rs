@@ -28,8 +28,6 @@ const ENTRIES: usize = 2 * PAGES;
 const REGION: usize = 512;
 /// Regions of a set of tables whose memory is kept for the next space, at most: 4 MiB.
 const REGIONS_MAX: u32 = 256;
-/// Pages that are looked up one by one rather than looked for among all.
-const FEW: u32 = 64;
 /// From the table for reads to the table for writes, in bytes.
 pub const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
 /// From the table for reads to that of pages with code, and to that of their free lines, in bytes.
@@ -332,7 +330,8 @@ impl Tables {
     }
 
     fn clear_range(&mut self, first: u32, last: u32) {
-        if last - first < FEW {
+        let noted = self.filled.each_ref().map(NotedPages::len);
+        if ((last - first) as usize) < noted[0] + noted[1] {
             (first..=last).for_each(|number| self.clear(number));
             return;
         }
