@@ -365,9 +365,14 @@ impl Cpu {
         self.spaces.counters
     }
 
-    /// Forgets the translation of one page.
+    /// Forgets the translation of one page, of whatever size: INVLPG. Of a large page the parts are not told apart from
+    /// others, so everything goes with it.
     pub fn flush_tlb_page(&mut self, linear: u64) {
+        if self.tlb.may_be_large(linear) {
+            return self.flush_tlb();
+        }
         self.tlb.flush_page(linear);
+        self.spaces.invalidated(linear as u32, if self.cr4 & cr4::PAE != 0 { 8 } else { 4 });
         self.epoch += 1;
     }
 

@@ -410,6 +410,23 @@ impl Spaces {
         Some(slot)
     }
 
+    /// The 4-KiB page of `linear` was invalidated, so nothing is left that was made with its entry of `size` bytes; if the
+    /// table is used for this only, the entry counts as absent until a walk uses it.
+    pub fn invalidated(&mut self, linear: u32, size: usize) {
+        let Some((space, kept)) = self.current.and_then(|n| Some((n, self.kept[usize::from(n)].as_ref()?)))
+        else {
+            return;
+        };
+        let (number, entries) = (linear >> 12, (4096 / size) as u32);
+        let own = Use { space, span: Span { base: number - number % entries, shift: 0 } };
+        for slot in &kept.tables {
+            let table = &mut self.tables[usize::from(*slot)];
+            if table.uses == [own] {
+                table.set_entry((number % entries) as usize * size, size, 0);
+            }
+        }
+    }
+
     /// The processor set accessed and dirty bits of an entry that a walk in the present space used.
     pub fn marked(&mut self, at: u64, size: usize, value: u64) {
         if let Some(slot) = self.by_page.get(&((at >> 12) as u32)) {

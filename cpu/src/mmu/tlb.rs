@@ -112,8 +112,19 @@ pub enum Change {
     Traced(u64),
 }
 
+/// log2 of the size of a region of linear memory: no large page is larger.
+const REGION_SHIFT: u32 = 22;
+/// Regions of a linear address space.
+const REGIONS: usize = 1 << (32 - REGION_SHIFT);
+
 /// Changes that are kept before they become one [`Change::All`].
 const LOG_MAX: usize = 512;
+
+/// Where the bit of the region of `linear` is.
+fn region(linear: u64) -> (usize, u64) {
+    let number = (linear >> REGION_SHIFT) as usize % REGIONS;
+    (number / 64, 1 << (number % 64))
+}
 
 /// All views.
 #[derive(Debug)]
@@ -122,6 +133,8 @@ pub struct Tlb {
     /// Views and places of entries that are not global, so that a load of CR3 need not look at all. Once there are as
     /// many as a view has, no more are noted.
     local: Vec<(u8, u16)>,
+    /// One bit for each region in which pages were parts of a large page.
+    large: [u64; REGIONS / 64],
     /// What happened since somebody asked; `None` while nobody asks.
     log: Option<Vec<Change>>,
 }
@@ -129,7 +142,7 @@ pub struct Tlb {
 impl Default for Tlb {
     fn default() -> Self {
         let views = std::array::from_fn(|_| Box::new([Entry::EMPTY; ENTRIES]));
-        Tlb { views, local: Vec::new(), log: None }
+        Tlb { views, local: Vec::new(), large: [0; REGIONS / 64], log: None }
     }
 }
 
@@ -187,6 +200,7 @@ impl Tlb {
     pub fn flush_all(&mut self) {
         self.note(Change::All);
         self.local.clear();
+        self.large = [0; REGIONS / 64];
         for view in &mut self.views {
             view.fill(Entry::EMPTY);
         }
@@ -212,7 +226,19 @@ impl Tlb {
         }
     }
 
-    /// Forgets the page of `linear`: INVLPG.
+    /// A translation of `linear` is made that is part of a large page.
+    pub fn note_large(&mut self, linear: u64) {
+        let (word, bit) = region(linear);
+        self.large[word] |= bit;
+    }
+
+    /// Whether the page of `linear` may be large, so that it is here in parts.
+    pub fn may_be_large(&self, linear: u64) -> bool {
+        let (word, bit) = region(linear);
+        self.large[word] & bit != 0
+    }
+
+    /// Forgets the page of `linear`, which is not large: INVLPG.
     pub fn flush_page(&mut self, linear: u64) {
         self.note(Change::Page(linear));
         for view in &mut self.views {

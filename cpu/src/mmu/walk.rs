@@ -135,6 +135,7 @@ impl Cpu {
             if directory & self.reserved_in_large_page() != 0 {
                 return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
             }
+            self.tlb.note_large(linear);
             let frame = directory & 0xFFC0_0000 | (directory >> 13 & 0xF) << 32 | linear & 0x3F_F000;
             let path = Path { rights: directory & all, executable: true };
             return self.finish(biu, linear, access, user, path, directory, directory_at, 4, frame);
@@ -189,6 +190,7 @@ impl Cpu {
             return Err(self.page_fault(linear, access, user, code::P | code::RSVD));
         }
         if large {
+            self.tlb.note_large(linear);
             let frame = directory & pte::PAE_FRAME & !0x1F_FFFF | linear & 0x1F_F000;
             let path = Path { rights: directory & all, executable: directory & pte::XD == 0 };
             return self.finish(biu, linear, access, user, path, directory, directory_at, 8, frame);

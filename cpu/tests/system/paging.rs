@@ -343,6 +343,24 @@ fn changed_entries_count_after_invlpg_or_a_load_of_cr3() {
 }
 
 #[test]
+fn an_invalidation_takes_all_of_a_large_page() {
+    for mode in [Mode::Pse, Mode::Pae2M] {
+        let mut p = Paged::new(0, mode, 7, 7);
+        let parts = [LINEAR, LINEAR + 0x5000, LINEAR ^ 0x1F_F000];
+        let read = |p: &mut Paged, at: u32| p.k.one(|a| a.mov(al, byte_ptr(at)));
+        assert!(parts.iter().all(|at| read(&mut p, *at) == Led::Through));
+        let (directory, _) = p.entries();
+        let absent = p.entry(directory) & !P;
+        p.put_entry(directory, absent);
+        assert_eq!(read(&mut p, parts[2]), Led::Through, "{mode:?}: the old translation still counts");
+        assert_eq!(p.k.one(|a| a.invlpg(byte_ptr(LINEAR + 0x8000))), Led::Through);
+        for at in parts {
+            assert_eq!(read(&mut p, at), pf(0), "{mode:?}, {at:x}");
+        }
+    }
+}
+
+#[test]
 fn global_pages_need_pge() {
     let mut p = Paged::new(0, Mode::Small, 7, 7 | G);
     assert_eq!(p.read(), Led::Through);

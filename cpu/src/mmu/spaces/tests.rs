@@ -161,6 +161,27 @@ fn a_walk_that_finds_an_entry_changed_drops_at_once() {
 }
 
 #[test]
+fn an_entry_whose_page_was_invalidated_is_found_without_a_drop() {
+    let mut desk = Desk::two();
+    let change = |desk: &mut Desk, value: u32, invalidates: bool| {
+        desk.put(0x3004, value);
+        if invalidates {
+            desk.with(|spaces, _, _| spaces.invalidated(0x40_1123, 4));
+        }
+        desk.walk(0x3004, TABLE).len()
+    };
+    assert_eq!(change(&mut desk, 0x8067, true), 2, "another space has the table too");
+    let mut desk = Desk::new();
+    desk.put(0x3004, 0x7067);
+    (0..2).for_each(|_| _ = desk.load(0x1000));
+    desk.walk(0x3004, TABLE);
+    assert_eq!(change(&mut desk, 0x8067, true), 0);
+    assert_eq!(change(&mut desk, 0x9067, false), 1);
+    desk.with(|spaces, _, _| spaces.invalidated(0x40_2000, 4));
+    assert_eq!(change(&mut desk, 0xA067, false), 1, "that was another page");
+}
+
+#[test]
 fn a_directory_entry_takes_its_table_with_it() {
     let mut desk = Desk::two();
     desk.put(0x2004, 0x3067);
