@@ -34,9 +34,6 @@ const TABLES_MAX: usize = 1024;
 const USES_MAX: usize = 32;
 /// Runs of entries of one page that changed; if there are more, all between the first and the last count as changed.
 const RUNS_MAX: usize = 32;
-/// Entries of its own directories that must have changed for a root to be taken for another process's, whose page
-/// directory lies where one was that has ended.
-const REBUILT: u32 = 2;
 /// How often in a row a page may be found written before it is compared at each load instead of being traced.
 const RESTLESS: u8 = 4;
 /// How often it must be found unchanged then, to be traced again.
@@ -96,7 +93,7 @@ pub struct SpaceCounters {
     pub dropped: u64,
     /// The same because a walk did.
     pub dropped_by_walks: u64,
-    /// Spaces that gave way to others, or whose page directory has become another's.
+    /// Spaces that gave way to others.
     pub replaced: u64,
     /// Spaces that took too much, or whose tables are not in RAM.
     pub given_up: u64,
@@ -198,9 +195,12 @@ impl Spaces {
             }
         }
         self.current = None;
-        let found = root.and_then(|root| self.find(root, kin));
-        let space = found.filter(|space| self.renew(*space, size, biu, kin));
-        self.counters.passed += u64::from(space.is_none());
+        let space = root.and_then(|root| self.find(root, kin));
+        if let Some(space) = space {
+            self.renew(space, size, biu, kin);
+        } else {
+            self.counters.passed += 1;
+        }
         self.current = space;
         kin.tlb.note(Change::Space(space));
     }
@@ -232,10 +232,9 @@ impl Spaces {
         Some(n as u8)
     }
 
-    /// Drops what does not hold any longer of a space that is entered. Gives whether it is kept further.
-    fn renew(&mut self, space: u8, size: usize, biu: &Biu, kin: &mut Kin) -> bool {
-        let Some(kept) = &self.kept[usize::from(space)] else { return false };
-        let root = kept.root;
+    /// Drops what does not hold any longer of a space that is entered.
+    fn renew(&mut self, space: u8, size: usize, biu: &Biu, kin: &mut Kin) {
+        let Some(kept) = &self.kept[usize::from(space)] else { return };
         let mut written = Vec::new();
         for slot in &kept.tables {
             let table = &mut self.tables[usize::from(*slot)];
@@ -245,12 +244,9 @@ impl Spaces {
                 written.push(*slot);
             }
         }
-        let (mut armed, mut rebuilt) = (false, false);
+        let mut armed = false;
         for slot in written {
-            rebuilt = self.compare(slot, size, biu, kin);
-            if rebuilt {
-                break;
-            }
+            self.compare(slot, size, biu, kin);
             let table = &mut self.tables[usize::from(slot)];
             if !table.uses.is_empty() && (table.restless < RESTLESS || table.calm >= CALM) {
                 (table.armed, armed) = (true, true);
@@ -261,17 +257,10 @@ impl Spaces {
         if armed {
             kin.tlb.slow_writes(|ram| kin.writes.is_awaited(ram));
         }
-        if rebuilt {
-            self.counters.replaced += 1;
-            self.forget_root(root);
-            self.drop_space(space, kin);
-        }
-        !rebuilt
     }
 
-    /// Compares a page with its copy, which is the page as it is now afterwards. Gives whether it is a directory of one
-    /// space only, which has become another's: then nothing was dropped, and the space must be.
-    fn compare(&mut self, slot: u16, size: usize, biu: &Biu, kin: &mut Kin) -> bool {
+    /// Compares a page with its copy, which is the page as it is now afterwards.
+    fn compare(&mut self, slot: u16, size: usize, biu: &Biu, kin: &mut Kin) {
         /// Bytes that are compared before entries are.
         const PIECE: usize = 64;
         let table = &mut self.tables[usize::from(slot)];
@@ -280,7 +269,7 @@ impl Spaces {
         self.counters.compared += 1;
         if now == *table.copy {
             table.calm = table.calm.saturating_add(1);
-            return false;
+            return;
         }
         table.calm = 0;
         let mut runs: Vec<(u32, u32)> = Vec::new();
@@ -301,17 +290,10 @@ impl Spaces {
                 }
             }
         }
-        let uses = &table.uses;
-        let own = |first: &Use| uses.iter().all(|u| u.space == first.space && u.span.shift != 0);
-        let own_directory = uses.first().is_some_and(own);
-        if own_directory && runs.iter().map(|(first, last)| last - first + 1).sum::<u32>() >= REBUILT {
-            return true;
-        }
         for (first, last) in runs {
             self.counters.dropped += 1;
             self.outdate(slot, first, last, kin);
         }
-        false
     }
 
     /// Entries of a page have changed: in all spaces that use it, what was made with them is dropped.
@@ -438,16 +420,10 @@ impl Spaces {
     pub fn give_up(&mut self, kin: &mut Kin) {
         if let Some(space) = self.current {
             self.counters.given_up += 1;
-            if let Some(root) = self.kept[usize::from(space)].as_ref().map(|k| k.root) {
-                self.forget_root(root);
-            }
+            let root = self.kept[usize::from(space)].as_ref().map(|k| k.root);
+            self.recent.iter_mut().filter(|recent| **recent == root).for_each(|recent| *recent = None);
             self.drop_space(space, kin);
         }
-    }
-
-    /// The root must come back twice again before its space is kept.
-    fn forget_root(&mut self, root: Root) {
-        self.recent.iter_mut().filter(|recent| **recent == Some(root)).for_each(|recent| *recent = None);
     }
 
     fn drop_space(&mut self, space: u8, kin: &mut Kin) {

@@ -204,28 +204,6 @@ fn a_directory_entry_takes_its_table_with_it() {
 }
 
 #[test]
-fn a_directory_that_became_another_process_s_begins_anew() {
-    let mut desk = Desk::two();
-    for n in 0..3 {
-        desk.put(0x1004 + 4 * n, 0x3067);
-        desk.put(0x2004 + 4 * n, 0x3067);
-        desk.walk(0x2004 + 4 * n, DIRECTORY);
-    }
-    assert_eq!(desk.drops(0x2000).1, Some(1), "entries that were added change nothing");
-    (0..2).for_each(|n| desk.put(0x2004 + 4 * n, 0x5067));
-    assert_eq!(desk.drops(0x2000), (vec![Change::Gone(1)], None));
-    assert_eq!(desk.drops(0x1000), (vec![], Some(0)));
-    assert_eq!((desk.drops(0x2000).1, desk.drops(0x2000).1), (None, Some(1)), "it must come back again");
-    // A directory that another space uses too is compared entry by entry.
-    for directory in [0x1000, 0x2000] {
-        desk.load(directory);
-        (0..3).for_each(|n| _ = desk.walk(0x1004 + 4 * n, DIRECTORY));
-    }
-    (0..2).for_each(|n| desk.put(0x1004 + 4 * n, 0x5067));
-    assert_eq!(desk.drops(0x1000), (vec![dropped(0, 0x400, 0xBFF), dropped(1, 0x400, 0xBFF)], Some(0)));
-}
-
-#[test]
 fn many_changes_are_few_runs() {
     let mut desk = Desk::two();
     (0..1024).for_each(|n| desk.put(0x3000 + 4 * n, 0x7067));
