@@ -172,6 +172,7 @@ impl Drop for Zeros {
 /// # Safety
 ///
 /// `exception` and what it refers to must be valid for the time of the call.
+// SAFETY: only the system calls it, as the handler that it was installed as.
 unsafe extern "system" fn commit(exception: *mut EXCEPTION_POINTERS) -> i32 {
     // SAFETY: the system passes pointers to both, for the time of the call.
     let record = unsafe { &*(*exception).ExceptionRecord };

@@ -123,6 +123,7 @@ impl Context {
 /// have no reserved bit. The thread must take `SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL` and `SIGTRAP` in the
 /// handler of this module on an alternate stack that announces `context`, and block all other signals: while
 /// the guest runs, RSP and the FS base, hence thread-local storage, are the guest's.
+// SAFETY: the body saves and restores what callees keep by the System V convention; the rest is the caller's promise.
 #[unsafe(naked)]
 pub unsafe extern "sysv64" fn enter(context: *mut Context) {
     naked_asm!(
