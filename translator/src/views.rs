@@ -5,10 +5,8 @@ use crate::options::{Options, Sensitive, Windows};
 use crate::window::{Run, WindowView};
 use idem86_cpu::bus::Work;
 use idem86_cpu::cpu::Cpu;
-use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::tlb::Change;
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
 
 /// Work after which a view that lost no translations gets a window: some ten milliseconds.
 pub const STABLE: Work = 30_000_000;
@@ -30,6 +28,25 @@ const IMPATIENCE_MAX: u32 = 8;
 /// Instructions whose faults are counted, and that do without a window, at most; more begin anew.
 const FAULTS_KEPT: usize = 1 << 16;
 
+/// How often something happened lately at places in RAM, and when the last time.
+#[derive(Debug, Default)]
+struct Lately(HashMap<u64, (u32, Work)>);
+
+impl Lately {
+    /// It happened at `ram`, and counts `weight`; one is forgiven for each `forgiving` units of work since the last
+    /// time. Gives the count.
+    fn add(&mut self, ram: u64, now: Work, weight: u32, forgiving: Work) -> &mut u32 {
+        if self.0.len() >= FAULTS_KEPT {
+            self.0.clear();
+        }
+        let (level, at) = self.0.entry(ram).or_insert((0, now));
+        let forgiven = now.wrapping_sub(*at) / forgiving;
+        *level = (u64::from(*level).saturating_sub(forgiven) as u32).saturating_add(weight);
+        *at = now;
+        level
+    }
+}
+
 /// Windows, and what was learnt of them.
 #[derive(Debug, Default)]
 pub struct Views {
@@ -49,10 +66,10 @@ pub struct Views {
     pub impatience: [u32; 2],
     /// Instructions, by their offset in RAM, that faulted too often.
     pub avoid: HashSet<u64>,
-    /// How often units, by their offset in RAM, lately wrote to lines with code, and when the last time.
-    slow: HashMap<u64, (u32, Work), BuildHasherDefault<KeyHasher>>,
-    /// How often instructions faulted lately, and when the last time.
-    faults: HashMap<u64, (u32, Work)>,
+    /// How often units, by their offset in RAM, lately wrote to lines with code.
+    slow: Lately,
+    /// How often instructions, by their offset in RAM, faulted lately.
+    faults: Lately,
 }
 
 impl Views {
@@ -151,13 +168,7 @@ impl Views {
         if !self.adapts {
             return false;
         }
-        if self.slow.len() >= FAULTS_KEPT {
-            self.slow.clear();
-        }
-        let (level, at) = self.slow.entry(ram).or_insert((0, now));
-        let forgiven = now.wrapping_sub(*at) / CALL_WORTH;
-        *level = u64::from(*level).saturating_sub(forgiven) as u32 + 1;
-        *at = now;
+        let level = self.slow.add(ram, now, 1, CALL_WORTH);
         let slow = *level >= SLOW_CALLS;
         if slow {
             *level = 0;
@@ -172,15 +183,8 @@ impl Views {
         if !self.adapts && !traced {
             return false;
         }
-        if self.faults.len() >= FAULTS_KEPT {
-            self.faults.clear();
-        }
-        let (level, at) = self.faults.entry(ram).or_insert((0, now));
-        let forgiven = now.wrapping_sub(*at) / FORGIVING;
-        let rest = u64::from(*level).saturating_sub(forgiven) as u32;
-        *level = rest.saturating_add(if shown { 1 } else { FAULTS_MAX / 4 });
-        *at = now;
-        let too_often = *level > FAULTS_MAX;
+        let weight = if shown { 1 } else { FAULTS_MAX / 4 };
+        let too_often = *self.faults.add(ram, now, weight, FORGIVING) > FAULTS_MAX;
         if too_often {
             if self.avoid.len() >= FAULTS_KEPT {
                 self.avoid.clear();
