@@ -1,7 +1,8 @@
 //! gdb itself.
 
+use crate::guest_files::say;
 use crate::guests::*;
-use crate::host::{engines, run, say};
+use crate::host::{engines, run};
 use idem86::machine::machine::Machine;
 use idem86::machine::remote::gdb::GdbServer;
 use idem86::machine::remote::{Desk, Endpoint};
@@ -22,7 +23,7 @@ pub fn debug(machine: &mut Machine, endpoint: &Endpoint, commands: &[&str]) -> O
     // Standard error is small: it does not fill a pipe that nobody empties.
     gdb.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut child) = gdb.spawn() else {
-        say("gdb tests: skipped, gdb is not installed");
+        say(&"gdb tests", &"skipped, gdb is not installed");
         return None;
     };
     run(machine, &mut desk, |_| child.try_wait().expect("a child").is_some());

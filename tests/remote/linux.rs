@@ -1,11 +1,10 @@
 //! gdb on a Linux guest: the kernel's entry for system calls, and a process behind the kernel's page tables.
 
 use crate::gdb::{anywhere, debug, holds};
-use crate::host::say;
+use crate::guest_files::guest;
 use iced_x86::code_asm::*;
 use idem86::machine::engine::EngineKind;
 use idem86::{Ended, Machine, Until};
-use std::path::{Path, PathBuf};
 
 /// Where the process is: its code, and behind it the number that it counts in.
 const CODE: u32 = 0x2000_0000;
@@ -64,15 +63,6 @@ fn archive(content: &[u8]) -> Vec<u8> {
     archive
 }
 
-/// The kernel, where the guests of the boot tests are.
-fn kernel() -> Option<PathBuf> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let given =
-        std::env::var_os("IDEM86_GUESTS").map_or_else(|| project.join("../shared/guests"), PathBuf::from);
-    let folders = [given, project.join("target/guests")];
-    folders.into_iter().map(|folder| folder.join("linux/vmlinuz")).find(|path| path.exists())
-}
-
 /// The number that follows `name` in `text`.
 fn number(text: &str, name: &str) -> i64 {
     let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name:?} in\n{text}"));
@@ -83,10 +73,7 @@ fn number(text: &str, name: &str) -> i64 {
 #[test]
 #[ignore = "takes a minute"]
 fn the_kernel_and_a_process_of_linux() {
-    let Some(kernel) = kernel() else {
-        say("gdb on Linux: skipped, no linux/vmlinuz (tests/guests/fetch brings guests; IDEM86_GUESTS)");
-        return;
-    };
+    let Some(kernel) = guest("gdb on Linux", "linux/vmlinuz") else { return };
     for engine in [EngineKind::Interpreter, EngineKind::fastest()] {
         let builder = Machine::builder().memory(128 << 20).engine(engine).kernel(kernel.clone());
         let mut machine = builder

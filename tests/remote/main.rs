@@ -3,6 +3,8 @@
 
 mod client;
 mod gdb;
+#[path = "../support/guests.rs"]
+mod guest_files;
 mod guests;
 mod host;
 mod jobs;

@@ -1,7 +1,7 @@
 //! Introspection of the control socket: the schema says what commands do, and fits QEMU's own where that is installed.
 
 use crate::client::{served, talk};
-use crate::host::say;
+use crate::guest_files::say;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -244,7 +244,7 @@ fn qemus() -> Option<Schema> {
 #[test]
 fn a_client_of_qemu_finds_what_it_expects() {
     let Some(qemu) = qemus() else {
-        say("schema of the control socket: not compared with QEMU's, qemu-system-i386 is not installed");
+        say(&"schema of the control socket", &"not compared with QEMU's, qemu-system-i386 is not installed");
         return;
     };
     let ours = ours(|_, _| ());

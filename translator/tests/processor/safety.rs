@@ -72,11 +72,23 @@ fn ram_that_was_promised_but_not_lent_is_not_accessed() {
     }
 }
 
-/// Every mapping of this process: address range, rights, name.
+/// Looks at every mapping of its process: address range, rights, name. So it runs in one of its own, where no other
+/// test maps anything.
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_can_be_both_written_and_executed() {
     use idem86_translator::Windows;
+    use std::process::Command;
+    const ALONE: &str = "IDEM86_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let this = std::env::current_exe().expect("this program has a name");
+        let mut alone = Command::new(this);
+        alone.args(["--exact", "safety::nothing_can_be_both_written_and_executed"]).env(ALONE, "1");
+        let run = alone.output().expect("it can be started");
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     for &(way, options) in ways() {
         let mut k = World::Flat(0).machine(3);
         k.engine = crate::engine::Engine::translator(options);
