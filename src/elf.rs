@@ -7,6 +7,7 @@ use iced_x86::code_asm::*;
 use iced_x86::{IcedError, code_asm::CodeAssembler};
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// System calls.
 const EXIT: u32 = 1;
@@ -14,6 +15,9 @@ const WRITE: u32 = 4;
 const RT_SIGRETURN: u32 = 173;
 const RT_SIGACTION: u32 = 174;
 const CLOCK_GETTIME: u32 = 265;
+
+/// How long others may take to let go of a new executable.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Signals that instructions raise: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV.
 const SIGNALS: [u32; 5] = [4, 5, 7, 8, 11];
@@ -87,13 +91,13 @@ pub fn run(executable: &[u8]) -> io::Result<Output> {
     // A file that is open for writing cannot be executed.
     let path = file.into_temp_path();
     make_executable(&path)?;
-    // Another thread that starts a process at the same moment may still hold it open for that time.
-    let mut patience = 50;
+    // A process that another thread was starting while the file was open for writing holds it open until it executes
+    // its program, which a busy host may put off.
+    let start = Instant::now();
     loop {
         match Command::new(&path).stdin(Stdio::null()).stderr(Stdio::null()).output() {
-            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && patience > 0 => {
-                patience -= 1;
-                std::thread::sleep(std::time::Duration::from_millis(2));
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(2));
             }
             done => return done,
         }

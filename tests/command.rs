@@ -226,7 +226,7 @@ fn translation_units_are_listed() {
     let listing = folder.path().join("units.txt");
     let (image, units) = (image.to_str().unwrap(), listing.to_str().unwrap());
     let run = |engine: &str| {
-        let exit = ["--debug-exit", "0xF4", "--clock", "virtual", "--display", "none", "--timeout", "60"];
+        let exit = ["--debug-exit", "0xF4", "--clock", "virtual", "--display", "none", "--timeout", "600"];
         idem86(&[&["run", image, "--engine", engine, "--trace-tu", units][..], &exit].concat())
     };
     let out = run("interpreter");
@@ -266,7 +266,7 @@ fn a_control_peer_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("qmp");
     let mut child = Command::new(env!("CARGO_BIN_EXE_idem86"))
-        .args(["run", "--display", "none", "--freeze", "--timeout", "60", "--qmp"])
+        .args(["run", "--display", "none", "--freeze", "--timeout", "600", "--qmp"])
         .arg(format!("unix:{}", socket.display()))
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -43,7 +43,7 @@ fn diskette(folder: &Path) -> PathBuf {
 
 fn idem86(command: &str, subject: &Path, rest: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_idem86"));
-    program.arg(command).arg(subject).args(rest).args(["--display", "none", "--timeout", "60"]);
+    program.arg(command).arg(subject).args(rest).args(["--display", "none", "--timeout", "600"]);
     program.output().expect("the program starts")
 }
 

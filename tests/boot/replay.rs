@@ -77,7 +77,7 @@ fn freedos_repeats_exactly() {
 /// `idem86 run` of the FreeDOS diskette on `engine`. Gives what it says of the recording: the state's hash.
 fn command(image: &Path, engine: &str, rest: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_idem86"));
-    program.arg("run").arg(image).args(["--memory", "16M", "--display", "none", "--timeout", "120"]);
+    program.arg("run").arg(image).args(["--memory", "16M", "--display", "none", "--timeout", "600"]);
     let out = program.args(["--engine", engine]).args(rest).output().expect("the program starts");
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(0), "{text}");

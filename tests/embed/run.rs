@@ -7,6 +7,8 @@ use idem86::devices::access::AccessSize;
 use idem86::devices::uart::Pace;
 use idem86::devices::vga::Look;
 use idem86::{ClockKind, Ended, GuestDuration, Machine, Register, RunError, Until};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Runs through the BIOS, until the boot sector writes to port 80h for the first time with this value.
@@ -256,24 +258,37 @@ fn other_threads_pause_and_end_a_run() {
         let image = floppy(|a| {
             let mut again = a.create_label();
             a.set_label(&mut again).unwrap();
-            a.inc(ecx).unwrap();
+            a.out(0x80, al).unwrap();
             a.jmp(again).unwrap();
         });
         let mut machine = machine(engines()[0], image).clock(clock).build().unwrap();
+        let writes = Arc::new(AtomicU64::new(0));
+        let count = writes.clone();
+        machine.observe_ports(0x80..=0x80, move |_| _ = count.fetch_add(1, Relaxed));
         let control = machine.control();
+        // One run is paused before it begins, and while it is under way.
+        control.pause();
         let runner = std::thread::spawn(move || {
-            let ended = machine.run_until(Until::power_off()).unwrap();
+            // Ends by itself only if nobody can end it.
+            let ended = machine.run_until(Until::host_time(Duration::from_secs(600))).unwrap();
             (ended, machine)
         });
-        control.pause();
-        control.wait_until_paused();
-        assert!(control.is_paused());
-        control.resume();
-        std::thread::sleep(Duration::from_millis(10));
+        for _ in 0..3 {
+            control.wait_until_paused();
+            assert!(control.is_paused());
+            let before = writes.load(Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+            assert_eq!(writes.load(Relaxed), before, "it stands still");
+            control.resume();
+            while writes.load(Relaxed) == before {
+                assert!(!runner.is_finished(), "it goes on");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            control.pause();
+        }
         control.interrupt();
         let (ended, mut machine) = runner.join().unwrap();
         assert_eq!(ended, Ended::Interrupted);
-        assert!(machine.counters().work > 0);
         let ended = machine.run_until(Until::host_time(Duration::from_millis(5))).unwrap();
         assert_eq!(ended, Ended::HostTime, "an interrupt ends one run");
     }

@@ -1,7 +1,7 @@
 //! A peer of the control socket, who speaks the protocol by hand, and a machine for it.
 
 use crate::guests::boot_sector;
-use crate::host::{engines, run};
+use crate::host::{PATIENCE, engines, run};
 use idem86::machine::machine::Machine;
 use idem86::machine::remote::qmp::QmpServer;
 use idem86::machine::remote::{Desk, Endpoint, Turn};
@@ -9,7 +9,6 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
 
 /// A peer that speaks line by line.
 pub struct Client {
@@ -21,7 +20,7 @@ impl Client {
     pub fn connect(endpoint: &Endpoint) -> Client {
         let Endpoint::Tcp(address) = endpoint else { panic!("TCP was asked for") };
         let stream = TcpStream::connect(address).expect("somebody listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Client { lines: BufReader::new(stream) }
     }
 

@@ -4,20 +4,26 @@ use idem86::devices::time::GuestDuration;
 use idem86::machine::engine::{Engine, EngineKind};
 use idem86::machine::machine::Machine;
 use idem86::machine::remote::{Desk, Turn};
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Longer than any peer needs on a host that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any peer needs on a host that has other things to do: it ends tests that hang.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The engines that this host can run.
 pub fn engines() -> Vec<EngineKind> {
     EngineKind::all().into_iter().filter(|kind| Engine::new(*kind).is_ok()).collect()
 }
 
-/// Says what was skipped; not hidden when the test succeeds.
-pub fn say(what: &str) {
-    let _ = std::io::stderr().write_all(format!("{what}\n").as_bytes());
+/// Waits until `happened`, which the thread that runs the machine brings about.
+///
+/// # Panics
+/// If it does not happen.
+pub fn wait(mut happened: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !happened() {
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Runs the machine until `done`, which is asked after every turn. Gives the last turn.

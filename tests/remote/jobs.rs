@@ -3,7 +3,7 @@
 
 use crate::client::{Client, served, talk};
 use crate::guests::*;
-use crate::host::run;
+use crate::host::{run, wait};
 use idem86::machine::image::source::Disk;
 use idem86::machine::machine::Machine;
 use idem86::machine::remote::qmp::QmpServer;
@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::net::Shutdown;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 /// The drives of the machine.
 const DRIVES: [&str; 1] = ["floppy0"];
@@ -71,9 +69,7 @@ fn run_to_the_boot_sector(c: &mut Client) {
     let word = |c: &mut Client, at: &str| {
         c.run("human-monitor-command", json!({"command-line": format!("xp/1xw {at}")})).to_string()
     };
-    while !word(c, "0x7c00").contains("0xd88ec031") || word(c, "0x500").contains("0x00000000") {
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait(|| word(c, "0x7c00").contains("0xd88ec031") && !word(c, "0x500").contains("0x00000000"));
     c.run("stop", json!({}));
 }
 
@@ -88,9 +84,7 @@ fn a_snapshot_is_saved_loaded_and_deleted() {
         let there = registers(&mut c);
         assert_eq!(finish(&mut c, "snapshot-save", arguments("save", "there", &root)), None);
         c.run("cont", json!({}));
-        while registers(&mut c) == there {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait(|| registers(&mut c) != there);
         // A running machine runs on.
         assert_eq!(finish(&mut c, "snapshot-save", arguments("save", "later", &root)), None);
         assert_eq!(c.run("query-status", json!({}))["running"], true);
@@ -294,9 +288,7 @@ fn there_are_only_so_many_jobs() {
         (0..16).for_each(|n| _ = c.ask(&load(n)));
         assert!(c.refused(&load(16)).contains("dismiss one"));
         for n in 0..16 {
-            while c.run("query-jobs", json!({})).to_string().contains("running") {
-                thread::sleep(Duration::from_millis(5));
-            }
+            wait(|| !c.run("query-jobs", json!({})).to_string().contains("running"));
             c.run("job-dismiss", json!({"id": format!("job{n}")}));
         }
         c.ask(&load(16));

@@ -1,14 +1,15 @@
 //! Peers that do not behave: what they do to the machine, which is nothing.
 
 use crate::guests::*;
-use crate::host::{engines, run};
+use crate::host::{PATIENCE, engines, run, wait};
 use idem86::machine::machine::Machine;
 use idem86::machine::remote::gdb::GdbServer;
 use idem86::machine::remote::{Desk, Endpoint, Turn};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
 
 /// Lets `peer` talk to a stub over a connection of its own while the machine runs; gives what it gives.
 fn talk<T: Send + 'static>(
@@ -17,13 +18,27 @@ fn talk<T: Send + 'static>(
     server: &GdbServer,
     peer: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> T {
+    talk_and_watch(machine, desk, server, peer, |_| ())
+}
+
+/// The same; `watch` sees the machine after each of its turns.
+fn talk_and_watch<T: Send + 'static>(
+    machine: &mut Machine,
+    desk: &mut Desk,
+    server: &GdbServer,
+    peer: impl FnOnce(TcpStream) -> T + Send + 'static,
+    mut watch: impl FnMut(&Machine),
+) -> T {
     let Endpoint::Tcp(address) = *server.endpoint() else { panic!("TCP was asked for") };
     let peer = thread::spawn(move || {
         let stream = TcpStream::connect(address).expect("somebody listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         peer(stream)
     });
-    run(machine, desk, |_| peer.is_finished());
+    run(machine, desk, |machine| {
+        watch(machine);
+        peer.is_finished()
+    });
     peer.join().expect("the peer is content")
 }
 
@@ -63,16 +78,21 @@ fn is_sound(machine: &mut Machine, desk: &mut Desk, server: &GdbServer) {
 #[test]
 fn a_running_machine_is_interrupted() {
     let (mut machine, mut desk, server) = stub(false);
-    talk(&mut machine, &mut desk, &server, |mut stream| {
+    let work = Arc::new(AtomicU64::new(0));
+    let done = work.clone();
+    let peer = move |mut stream: TcpStream| {
         stream.write_all(&packet("vCont;c")).expect("it reads");
         expect(&mut stream, "+");
-        thread::sleep(Duration::from_millis(50));
+        let before = done.load(Relaxed);
+        wait(|| done.load(Relaxed) > before);
         stream.write_all(&[3]).expect("it reads");
         expect(&mut stream, "$S02");
         stream.write_all(b"+").expect("it reads");
         stream.write_all(&packet("g")).expect("it reads");
         expect(&mut stream, "#");
-    });
+    };
+    let watch = |machine: &Machine| work.store(machine.cpu.work(), Relaxed);
+    talk_and_watch(&mut machine, &mut desk, &server, peer, watch);
     is_sound(&mut machine, &mut desk, &server);
 }
 

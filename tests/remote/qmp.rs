@@ -4,8 +4,9 @@
 //! `pip install --target target/qemu-qmp qemu.qmp`.
 
 use crate::client::{Client, served, talk};
+use crate::guest_files::say;
 use crate::guests::*;
-use crate::host::{engines, run, say};
+use crate::host::{engines, run, wait};
 use idem86::machine::remote::qmp::QmpServer;
 use idem86::machine::remote::{Desk, End, Endpoint, Turn};
 use std::io::Write;
@@ -14,7 +15,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 #[test]
 fn a_session_from_greeting_to_quit() {
@@ -43,7 +43,6 @@ fn a_session_from_greeting_to_quit() {
         c.send(r#"{"execute": "query-version"}{"execute": "query-name"} {"execute": "query-"#);
         assert!(c.answer().contains("qemu"));
         assert_eq!(c.answer(), r#"{"return":{}}"#);
-        thread::sleep(Duration::from_millis(20));
         c.send("kvm\", \"id\": {\"a\": [1]}}");
         assert_eq!(c.answer(), r#"{"id":{"a":[1]},"return":{"enabled":false,"present":false}}"#);
         assert!(c.ask(r#"{"execute": "query-block"}"#).contains(r#""device":"floppy0""#));
@@ -191,18 +190,16 @@ fn snapshots_screens_and_memory() {
             ))
         };
         // Until the boot sector counts.
-        while !hmp(&mut c, "xp/1xw 0x7c00").contains("0xd88ec031")
-            || hmp(&mut c, "xp/1xb 0x500").contains("0x00\\r")
-        {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait(|| {
+            hmp(&mut c, "xp/1xw 0x7c00").contains("0xd88ec031")
+                && !hmp(&mut c, "xp/1xb 0x500").contains("0x00\\r")
+        });
         c.ask(r#"{"execute": "stop"}"#);
         let before = hmp(&mut c, "info registers");
         c.ask(r#"{"execute": "x-idem86-snapshot-save", "arguments": {"tag": "here"}}"#);
         c.ask(r#"{"execute": "cont"}"#);
-        thread::sleep(Duration::from_millis(20));
+        wait(|| hmp(&mut c, "info registers") != before);
         c.ask(r#"{"execute": "stop"}"#);
-        assert_ne!(hmp(&mut c, "info registers"), before);
         assert!(c.ask(r#"{"execute": "x-idem86-query-snapshots"}"#).contains("here"));
         c.ask(r#"{"execute": "x-idem86-snapshot-load", "arguments": {"tag": "here"}}"#);
         assert_eq!(hmp(&mut c, "info registers"), before);
@@ -239,9 +236,7 @@ fn snapshots_screens_and_memory() {
         // The BIOS puts what is typed into its buffer: scan code and character of Ctrl-C.
         c.ask(r#"{"execute": "cont"}"#);
         c.ask(r#"{"execute": "send-key", "arguments": {"keys": [{"type": "qcode", "data": "ctrl"}, {"type": "qcode", "data": "c"}]}}"#);
-        while !hmp(&mut c, "xp/1xh 0x41e").contains("0x2e03") {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait(|| hmp(&mut c, "xp/1xh 0x41e").contains("0x2e03"));
         c.ask(r#"{"execute": "input-send-event", "arguments": {"events": [{"type": "key", "data": {"down": true, "key": {"type": "number", "data": 30}}}, {"type": "rel", "data": {"axis": "x", "value": 5}}]}}"#);
     });
 }
@@ -312,7 +307,7 @@ fn pythons_client() {
     };
     let found = python("import qemu.qmp", &[]).and_then(|mut child| child.wait());
     if !found.is_ok_and(|status| status.success()) {
-        say("pythons_client: skipped, no qemu.qmp (pip install --target target/qemu-qmp qemu.qmp)");
+        say(&"pythons_client", &"skipped, no qemu.qmp (pip install --target target/qemu-qmp qemu.qmp)");
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");

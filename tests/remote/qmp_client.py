@@ -89,7 +89,7 @@ async def main():
     shutdown = EventListener("SHUTDOWN")
     with qmp.listen(shutdown):
         await qmp.execute("quit")
-        event = await asyncio.wait_for(shutdown.get(), 10)
+        event = await asyncio.wait_for(shutdown.get(), 600)
         assert event["data"] == {"guest": False, "reason": "host-qmp-quit"}
     try:
         await qmp.disconnect()

@@ -79,7 +79,7 @@ fn qemu(image: &[u8], name: &str) -> Option<String> {
         .stdout(Stdio::piped())
         .spawn();
     let output = match child {
-        Ok(child) => Some(output_within(child, Duration::from_secs(120))),
+        Ok(child) => Some(output_within(child, Duration::from_secs(600))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => panic!("QEMU: {e}"),
     };

@@ -177,7 +177,7 @@ mod tests {
     use std::time::Duration;
 
     fn status(changes: &Receiver<JobStatusChange>) -> JobStatus {
-        changes.recv_timeout(Duration::from_secs(60)).expect("a change").status
+        changes.recv_timeout(Duration::from_secs(600)).expect("a change").status
     }
 
     #[test]
