@@ -266,3 +266,168 @@ fn nothing_is_left_when_everything_is_forgotten() {
     assert_eq!(desk.spaces.counters.flushed, 2);
     assert_eq!(desk.load(0x1000), [Change::Space(Some(0))], "it is remembered, and begins anew");
 }
+
+/// A translation that somebody keeps, with the entries that it was made with.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    space: u8,
+    /// Number of its page.
+    number: u32,
+    directory_entry: u64,
+    table_entry: u64,
+}
+
+/// An operating system whose processes come and go, and take their page directories, tables and data from one pool; and
+/// somebody who keeps translations as the spaces say.
+struct Recycling {
+    desk: Desk,
+    kept: Vec<Kept>,
+    root: u64,
+    random: u64,
+}
+
+impl Recycling {
+    /// Pages of the pool.
+    const POOL: u64 = 12;
+    /// Entries of a page that are used.
+    const ENTRIES: u64 = 6;
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) % n
+    }
+
+    /// A page of the pool; a few are taken more often than others.
+    fn page(&mut self) -> u64 {
+        let range = if self.below(2) == 0 { 4 } else { Self::POOL };
+        (1 + self.below(range)) << 12
+    }
+
+    fn entry(&mut self) -> u64 {
+        let rights = [0, 1, 3, 5, 7, 0x25, 0x67, 0x27][self.below(8) as usize];
+        if rights == 0 { 0 } else { self.page() | rights }
+    }
+
+    fn read(&self, at: u64) -> u64 {
+        let bytes: [u8; 4] = std::array::from_fn(|n| self.desk.ram[at as usize + n].get());
+        u32::from_le_bytes(bytes).into()
+    }
+
+    /// Follows what the spaces tell.
+    fn follow(&mut self) {
+        for change in self.desk.tlb.take_log() {
+            match change {
+                Change::All => self.kept.clear(),
+                Change::Gone(gone) => self.kept.retain(|k| k.space != gone),
+                Change::Page(linear) => self.kept.retain(|k| k.number != (linear >> 12) as u32),
+                Change::Dropped { space, first, last } => {
+                    self.kept.retain(|k| k.space != space || !(first..=last).contains(&k.number));
+                }
+                Change::Space(_) | Change::Traced(_) => {}
+            }
+        }
+    }
+
+    /// A walk for the page `number`, which marks what it uses.
+    fn touch(&mut self, number: u32) {
+        let mut used = [0; 2];
+        let mut at = self.root + u64::from(number >> 10) * 4;
+        for (n, span) in [DIRECTORY, Span { base: number >> 10 << 10, shift: 0 }].into_iter().enumerate() {
+            let value = self.read(at);
+            if value & pte::P == 0 {
+                break;
+            }
+            let found = FoundEntry { at, size: 4, value, span };
+            let marked = value | pte::A | if n == 1 && self.below(2) == 0 { pte::D } else { 0 };
+            self.desk.with(|spaces, biu, kin| {
+                spaces.walked(found, biu, kin);
+                if spaces.is_kept() {
+                    spaces.marked(at, 4, marked);
+                }
+            });
+            flat::load(&self.desk.ram, at as usize, &(marked as u32).to_le_bytes());
+            if self.desk.spaces.is_kept() {
+                self.desk.writes.note_own(at);
+            } else {
+                self.desk.writes.note(at);
+            }
+            used[n] = marked;
+            at = (value & !0xFFF) + u64::from(number & 0x3FF) * 4;
+        }
+        self.follow();
+        let [directory_entry, table_entry] = used;
+        if let Some(space) = self.desk.spaces.current.filter(|_| table_entry != 0) {
+            self.kept.push(Kept { space, number, directory_entry, table_entry });
+        }
+    }
+
+    fn load(&mut self, root: u64) {
+        self.root = root;
+        let root = Root { directory: root, pointers: [0; 4] };
+        self.desk.with(|spaces, biu, kin| spaces.load(Some(root), 4, biu, kin));
+        self.follow();
+    }
+
+    /// The first translation of the present space that the page tables do not give any longer.
+    fn stale(&self) -> Option<Kept> {
+        let space = self.desk.spaces.current?;
+        let holds = |kept: &&Kept| {
+            let directory_entry = self.read(self.root + u64::from(kept.number >> 10) * 4);
+            let table = directory_entry & !0xFFF;
+            let table_entry = self.read(table + u64::from(kept.number & 0x3FF) * 4);
+            // The same frame with the same rights, and marked as it was.
+            let same = |old: u64, new: u64| (old ^ new) & 0xFFFF_F007 == 0 && old & !new & 0x60 == 0;
+            same(kept.directory_entry, directory_entry) && same(kept.table_entry, table_entry)
+        };
+        self.kept.iter().filter(|kept| kept.space == space).find(|kept| !holds(kept)).copied()
+    }
+}
+
+#[test]
+fn whatever_pages_become_nothing_that_is_kept_is_stale() {
+    let mut found_again = 0;
+    for seed in 1..200u64 {
+        let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut system = Recycling { desk: Desk::new(), kept: Vec::new(), root: 0x1000, random };
+        for step in 0..2000 {
+            match system.below(20) {
+                0 => {
+                    // The page is something else from now on.
+                    let page = system.page();
+                    for n in 0..Recycling::ENTRIES {
+                        let entry = system.entry();
+                        system.desk.put(page + 4 * n, entry as u32);
+                    }
+                }
+                1..5 => {
+                    let (page, n, entry) = (system.page(), system.below(Recycling::ENTRIES), system.entry());
+                    system.desk.put(page + 4 * n, entry as u32);
+                }
+                5 => {
+                    let number =
+                        (system.below(Recycling::ENTRIES) << 10 | system.below(Recycling::ENTRIES)) as u32;
+                    system.desk.with(|spaces, _, kin| {
+                        kin.tlb.flush_page(u64::from(number) << 12);
+                        spaces.invalidated(number << 12, 4);
+                    });
+                    system.follow();
+                }
+                6..9 => {
+                    let root = (1 + system.below(4)) << 12;
+                    system.load(root);
+                    let kept = system.kept.len();
+                    assert!(system.stale().is_none(), "seed {seed} step {step}: {:x?}", system.stale());
+                    found_again += kept;
+                }
+                _ => {
+                    let number =
+                        (system.below(Recycling::ENTRIES) << 10 | system.below(Recycling::ENTRIES)) as u32;
+                    system.touch(number);
+                }
+            }
+        }
+    }
+    assert!(found_again > 100_000, "{found_again}");
+}
