@@ -4,6 +4,7 @@
 mod code;
 mod coherence;
 mod crossing;
+mod processes;
 mod reaching;
 mod spaces;
 
