@@ -154,9 +154,10 @@ fn at(page: u32) -> usize {
     BELOW + ((page as usize) << 12)
 }
 
-/// Joins pages (number, distance to RAM, writable, global) that lie one behind the other.
+/// Joins pages (number, distance to RAM, writable, global) that lie one behind the other. One that is there as global and
+/// as not global is not: it may have been global once.
 pub fn runs(mut pages: Vec<(u32, u64, bool, bool)>) -> Vec<Run> {
-    pages.sort_unstable_by_key(|p| p.0);
+    pages.sort_unstable_by_key(|p| (p.0, p.3));
     pages.dedup_by_key(|p| p.0);
     let mut runs: Vec<Run> = Vec::new();
     for (page, ram, writable, global) in pages {
@@ -172,4 +173,18 @@ pub fn runs(mut pages: Vec<(u32, u64, bool, bool)>) -> Vec<Run> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_global_only_if_it_is_noted_as_nothing_else() {
+        let pages = |global: bool| (0..1000).rev().map(move |n| (2 * n, 0x1000 * u64::from(n), true, global));
+        let more = (0..1000).map(|n| (2 * n + 1, 0, false, true));
+        let runs = runs(pages(false).chain(pages(true)).chain(more).collect());
+        let wrong = runs.iter().find(|run| run.pages != 1 || run.global != (run.page % 2 == 1));
+        assert_eq!((runs.len(), wrong), (2000, None));
+    }
 }
