@@ -19,6 +19,7 @@ type Round = (&'static str, u64, fn(&mut CodeAssembler) -> Result<(), IcedError>
 
 const PORT: Round = ("port", 2, |a| a.in_(al, dx));
 const MEMORY: Round = ("memory", 2, |a| a.inc(word_ptr(WORD as u64)));
+const LOAD: Round = ("load", 2, |a| a.mov(cx, word_ptr(WORD as u64)));
 const INTERRUPT: Round = ("interrupt", 3, |a| a.int(0x60));
 const CODE: Round = ("code", 2, |a| a.inc(cx));
 
@@ -79,6 +80,16 @@ fn hooks(c: &mut Criterion) {
     measure("memory, none", MEMORY, &|_| ());
     measure("memory", MEMORY, &|machine| {
         machine.hook_memory(WORD..=WORD, WatchKind::Write, |_, _| ControlFlow::Continue(()));
+    });
+    measure("physical, none", LOAD, &|_| ());
+    measure("physical, answered", LOAD, &|machine| {
+        machine.hook_physical(u64::from(WORD)..=u64::from(WORD) + 1, |access| access.answer(7));
+    });
+    measure("physical, observed", LOAD, &|machine| {
+        machine.hook_physical(u64::from(WORD)..=u64::from(WORD) + 1, |_| ());
+    });
+    measure("physical, hook on the page", LOAD, &|machine| {
+        machine.hook_physical(u64::from(WORD) + 2..=u64::from(WORD) + 2, |access| access.answer(7));
     });
     measure("event, none", INTERRUPT, &|_| ());
     measure("event", INTERRUPT, &|machine| {

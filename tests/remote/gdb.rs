@@ -18,7 +18,8 @@ pub fn debug(machine: &mut Machine, endpoint: &Endpoint, commands: &[&str]) -> O
         Endpoint::Tcp(address) => address.to_string(),
     };
     let mut gdb = Command::new("gdb");
-    gdb.args(["-nx", "-batch", "-ex", "set pagination off", "-ex", &format!("target remote {target}")]);
+    gdb.args(["-nx", "-batch", "-ex", "set pagination off", "-ex", "set remotetimeout 600"]);
+    gdb.args(["-ex", &format!("target remote {target}")]);
     commands.iter().for_each(|command| _ = gdb.args(["-ex", command]));
     // Standard error is small: it does not fill a pipe that nobody empties.
     gdb.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

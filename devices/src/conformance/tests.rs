@@ -15,6 +15,7 @@ enum Flaw {
     EventComesLate,
     StepsDiffer,
     Panics,
+    Loops,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ impl PortIo for Alarm {
     fn write_port(&mut self, _: u16, size: AccessSize, value: u32, _: GuestTime) -> Result<(), IoError> {
         size.only_byte()?;
         assert!(self.flaw != Flaw::Panics || value != 0xFF, "the flaw");
+        if self.flaw == Flaw::Loops && value == 0xFF {
+            let begin = processor_time();
+            while processor_time() <= begin.map(|begin| begin + LONGEST_CALL) {}
+        }
         self.state.chosen = value as u8 & 3;
         Ok(())
     }
@@ -146,4 +151,20 @@ fn steps_that_leave_traces_are_caught() {
 #[should_panic(expected = "the flaw")]
 fn a_panic_on_a_guest_value_is_caught() {
     subject(Flaw::Panics).restores_exactly_what_it_saved();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[should_panic(expected = "one call took")]
+fn a_call_that_works_for_long_is_caught() {
+    subject(Flaw::Loops).restores_exactly_what_it_saved();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_call_that_the_host_puts_off_is_not() {
+    let subject = subject(Flaw::None);
+    let rig = subject.rig();
+    std::thread::sleep(LONGEST_CALL);
+    assert!(rig.waited());
 }

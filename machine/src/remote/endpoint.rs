@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// How long a peer may let a write wait before it is taken for dead.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An address to listen at.
 ///

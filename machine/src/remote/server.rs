@@ -1,6 +1,6 @@
 //! Serving peers: a thread that accepts them, and for each a thread that reads and one that answers.
 
-use super::endpoint::{Endpoint, Listener, Stream};
+use super::endpoint::{Endpoint, Listener, Stream, WRITE_TIMEOUT};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const CHUNK: usize = 4096;
 /// Chunks that may wait to be looked at; then the peer waits too.
 const CHUNKS_WAITING: usize = 16;
-/// How long sessions may take to say good-bye.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long sessions may take to say good-bye: as long as a peer may take to read it.
+const FAREWELL: Duration = WRITE_TIMEOUT;
 /// Between two attempts to accept a peer when the host has no means to.
 const BREATH: Duration = Duration::from_millis(100);
 

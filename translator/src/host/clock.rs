@@ -66,12 +66,11 @@ fn thread_time() -> Option<Duration> {
     None
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn a_stopwatch_stands_still_while_the_thread_sleeps() {
         const ASLEEP: Duration = Duration::from_millis(50);
         let (start, stopwatch) = (Instant::now(), Stopwatch::start());
