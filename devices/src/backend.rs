@@ -59,6 +59,11 @@ pub trait Medium: std::fmt::Debug + Send {
         None
     }
 
+    /// The name of the format of [`Medium::base`], if its bytes are not simply those of the medium.
+    fn base_format(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Fills `buffer` with what [`Medium::base`] holds from byte `offset` on, whatever was written since.
     fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {
         self.read(offset, buffer)

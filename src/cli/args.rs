@@ -4,7 +4,7 @@ use super::engine::EngineArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use idem86::cpu::processor::Processor;
 use idem86::machine::cmos::BootDevice;
-use idem86::machine::image::ImageOptions;
+use idem86::machine::image::{BackingFiles, Format, ImageOptions};
 use idem86::machine::remote::Endpoint;
 use idem86::machine::script::Step;
 use std::path::PathBuf;
@@ -195,6 +195,12 @@ Examples:
   idem86 run --flat boot.bin
       Run a flat image on a bare processor.
 
+Options of images, behind their file names and a comma each:
+  snapshot=on           what the guest writes is forgotten; the file stays as it is
+  readonly=on           the guest cannot write
+  format=raw|qcow2      what the file is [default: qcow2 if it begins as one, else raw]
+  backing=anywhere      a qcow2 image may name backing files that are not in its folder or below
+
 Steps (--do), done in order, in guest time:
   wait-serial REGEX     until COM1 has printed a match
   wait-screen REGEX     until the text screen shows a match (^ and $ match at line ends)
@@ -217,7 +223,7 @@ Exit codes:
 /// `idem86 run`.
 #[derive(Debug, ClapArgs)]
 pub struct Run {
-    /// Floppy, hard disk or CD-ROM images, recognised by content; or the directory of a saved machine, to switch it on
+    /// Floppy, hard disk or CD-ROM images, raw or qcow2, recognised by content; or the directory of a saved machine, to switch it on
     #[arg(value_name = "IMAGE")]
     pub images: Vec<Drive>,
 
@@ -388,7 +394,7 @@ impl Run {
 }
 
 /// How drives are written.
-const DRIVE: &str = "FILE[,snapshot=on][,readonly=on]";
+const DRIVE: &str = "FILE[,OPTIONS]";
 
 /// A drive's image and options.
 #[derive(Clone, Debug)]
@@ -402,16 +408,28 @@ impl FromStr for Drive {
         let mut options = ImageOptions::new("");
         let mut path = text;
         while let Some((before, option)) = path.rsplit_once(',') {
-            let flag = match option.split_once('=') {
-                Some(("snapshot", value)) => (&mut options.snapshot, value),
-                Some(("readonly", value)) => (&mut options.read_only, value),
+            let Some((name, value)) = option.split_once('=') else { break };
+            let wrong = |expected: &str| format!("{option}: expected {expected}");
+            let flag = match value {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                _ => Err(wrong("on or off")),
+            };
+            match name {
+                "snapshot" => options.snapshot = flag?,
+                "readonly" => options.read_only = flag?,
+                "format" => {
+                    options.format = Some(Format::named(value).ok_or_else(|| wrong("raw or qcow2"))?);
+                }
+                "backing" => {
+                    options.backing = match value {
+                        "folder" => BackingFiles::InFolder,
+                        "anywhere" => BackingFiles::Anywhere,
+                        _ => return Err(wrong("folder or anywhere")),
+                    };
+                }
                 _ => break,
-            };
-            *flag.0 = match flag.1 {
-                "on" => true,
-                "off" => false,
-                _ => return Err(format!("{option}: expected on or off")),
-            };
+            }
             path = before;
         }
         if path.is_empty() {

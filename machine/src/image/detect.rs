@@ -1,8 +1,9 @@
 //! What an image is, by its content.
 
-use super::ImageError;
+use super::qcow2::chain;
+use super::{Format, ImageError, ImageOptions};
 use idem86_devices::backend::{Medium, MediumError};
-use idem86_devices::floppy::Format;
+use idem86_devices::floppy;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -52,6 +53,26 @@ impl ImageKind {
         Self::of_content(&head, &identifier, meta.len()).ok_or(ImageError::Unknown { path: path.into() })
     }
 
+    /// Looks into the image that these options describe. A kernel is one only in a raw file.
+    pub(super) fn of_image(options: &ImageOptions) -> Result<ImageKind, ImageError> {
+        let path = &options.path;
+        let format = match options.format {
+            Some(format) => format,
+            None => {
+                let file = File::open(path).map_err(|e| ImageError::io(path, e))?;
+                Format::of_file(&file).map_err(|e| ImageError::io(path, e))?
+            }
+        };
+        if format == Format::Raw {
+            return ImageKind::of(path);
+        }
+        let mut medium = chain::open(path, true, options.format, options.backing)?;
+        match ImageKind::of_medium(medium.as_mut(), path)? {
+            ImageKind::Linux | ImageKind::Multiboot => Err(ImageError::Unknown { path: path.into() }),
+            kind => Ok(kind),
+        }
+    }
+
     /// Looks into `medium`, which messages call `name`.
     pub(super) fn of_medium(medium: &mut dyn Medium, name: &Path) -> Result<ImageKind, ImageError> {
         let size = medium.size();
@@ -80,7 +101,7 @@ impl ImageKind {
         if !bootable && has_multiboot_header(head) {
             return Some(ImageKind::Multiboot);
         }
-        if Format::of_size(size).is_some() {
+        if floppy::Format::of_size(size).is_some() {
             return Some(ImageKind::Floppy);
         }
         bootable.then_some(ImageKind::Disk)
@@ -89,7 +110,7 @@ impl ImageKind {
     /// Checks that an image of `size` bytes can be this kind of medium.
     pub(super) fn check_size(self, path: &Path, size: u64) -> Result<(), ImageError> {
         let sector = match self {
-            ImageKind::Floppy if Format::of_size(size).is_some() => return Ok(()),
+            ImageKind::Floppy if floppy::Format::of_size(size).is_some() => return Ok(()),
             ImageKind::Floppy => return Err(ImageError::NoFloppyFormat { path: path.into(), size }),
             ImageKind::Cdrom => 2048,
             _ => 512,

@@ -1,17 +1,21 @@
-//! Disk images: opening, locking, and what they are by their content.
+//! Disk images, raw and qcow2: opening, locking, and what they are by their content.
 
 pub mod blank;
 pub mod detect;
 pub mod file;
 pub mod overlay;
 mod positional;
+pub mod qcow2;
 pub mod source;
 pub mod stream;
 
 use detect::ImageKind;
-use file::FileMedium;
 use idem86_devices::backend::Medium;
 use overlay::Overlay;
+use qcow2::chain;
+use qcow2::header::{MAGIC, Problem};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// How an image is to be opened.
@@ -23,13 +27,56 @@ pub struct ImageOptions {
     pub snapshot: bool,
     /// Guest writes are refused as on a write-protected medium.
     pub read_only: bool,
+    /// How the file holds the content; `None`: it is looked at.
+    pub format: Option<Format>,
+    /// Which backing files are read that an image names.
+    pub backing: BackingFiles,
 }
 
 impl ImageOptions {
     /// The image at `path`, written in place.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        ImageOptions { path: path.into(), snapshot: false, read_only: false }
+        let (snapshot, read_only, format, backing) = (false, false, None, BackingFiles::InFolder);
+        ImageOptions { path: path.into(), snapshot, read_only, format, backing }
     }
+}
+
+/// How a file holds the content of a medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Byte for byte.
+    Raw,
+    /// In clusters that tables name.
+    Qcow2,
+}
+
+impl Format {
+    /// The format that is called so.
+    pub fn named(name: &str) -> Option<Format> {
+        match name {
+            "raw" => Some(Format::Raw),
+            qcow2::NAME => Some(Format::Qcow2),
+            _ => None,
+        }
+    }
+
+    /// By how the file begins.
+    fn of_file(file: &File) -> io::Result<Format> {
+        let mut start = [0; MAGIC.len()];
+        positional::read_padded_at(file, &mut start, 0)?;
+        Ok(if start == MAGIC { Format::Qcow2 } else { Format::Raw })
+    }
+}
+
+/// Which backing files are read. An image that comes from somebody else could name any file, and its guest would read
+/// it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackingFiles {
+    /// Those in the folder of the image that the user named, or below it.
+    #[default]
+    InFolder,
+    /// All.
+    Anywhere,
 }
 
 /// Why an image cannot be used. The message names the file and the reason.
@@ -79,6 +126,24 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a qcow2 image that cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Qcow2 {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        problem: Problem,
+    },
+    /// It names a backing file that is not read.
+    #[error("{}: its backing file {backing} {problem}", path.display())]
+    Backing {
+        /// The image.
+        path: PathBuf,
+        /// What it says.
+        backing: String,
+        /// What is in the way.
+        problem: &'static str,
+    },
     /// Nothing known is in it.
     #[error("{}: neither a floppy, a hard disk, an ISO 9660 CD, a Linux kernel nor a multiboot kernel", path.display())]
     Unknown {
@@ -88,6 +153,11 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// `problem`, with the file it concerns.
+    pub(crate) fn qcow2(path: &Path, problem: Problem) -> Self {
+        ImageError::Qcow2 { path: path.into(), problem }
+    }
+
     /// `source`, with the file it concerns.
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         ImageError::Io { path: path.into(), source }
@@ -100,11 +170,10 @@ impl ImageError {
 /// against being opened for writing.
 pub fn open(options: &ImageOptions, kind: ImageKind) -> Result<Box<dyn Medium>, ImageError> {
     let read_only = options.read_only || kind == ImageKind::Cdrom;
-    let file = FileMedium::open(&options.path, read_only || options.snapshot)?;
-    let size = file.size();
-    kind.check_size(&options.path, size)?;
+    let medium = chain::open(&options.path, read_only || options.snapshot, options.format, options.backing)?;
+    kind.check_size(&options.path, medium.size())?;
     if options.snapshot && !read_only {
-        return Ok(Box::new(Overlay::new(Box::new(file), &options.path)?));
+        return Ok(Box::new(Overlay::new(medium, &options.path)?));
     }
-    Ok(Box::new(file))
+    Ok(medium)
 }

@@ -28,6 +28,7 @@ struct Base {
     medium: Mutex<Box<dyn Medium>>,
     size: u64,
     path: Option<PathBuf>,
+    format: Option<&'static str>,
 }
 
 impl Base {
@@ -89,8 +90,12 @@ impl Overlay {
     pub fn new(base: Box<dyn Medium>, path: &Path) -> Result<Self, ImageError> {
         let file = tempfile::tempfile().map_err(|e| ImageError::io(path, e))?;
         let store = Arc::new(Store { file, places: Mutex::default() });
-        let base =
-            Base { size: base.size(), path: base.base().map(Path::to_path_buf), medium: Mutex::new(base) };
+        let base = Base {
+            size: base.size(),
+            path: base.base().map(Path::to_path_buf),
+            format: base.base_format(),
+            medium: Mutex::new(base),
+        };
         Ok(Overlay { base: Arc::new(base), store, clusters: Arc::default() })
     }
 
@@ -191,6 +196,10 @@ impl Medium for Overlay {
 
     fn base(&self) -> Option<&Path> {
         self.base.path.as_deref()
+    }
+
+    fn base_format(&self) -> Option<&'static str> {
+        self.base.format
     }
 
     fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {

@@ -3,7 +3,7 @@
 use super::detect::ImageKind;
 use super::overlay::Overlay;
 use super::stream::StreamMedium;
-use super::{ImageError, ImageOptions, open};
+use super::{BackingFiles, Format, ImageError, ImageOptions, open};
 use idem86_devices::backend::{EachChange, Medium, MediumError, MemoryMedium};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -23,62 +23,82 @@ const NO_FILE: &str = "(image without a file)";
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Disk {
-    source: Source,
-    snapshot: bool,
-    read_only: bool,
-}
+pub struct Disk(Source);
 
 #[derive(Debug)]
 enum Source {
-    File(PathBuf),
-    Medium(Box<dyn Medium>),
+    File(ImageOptions),
+    Medium { medium: Box<dyn Medium>, snapshot: bool, read_only: bool },
 }
 
 impl Disk {
-    /// The image in the file at `path`, written in place and locked while the machine has it.
+    /// The image in the file at `path`, written in place and locked while the machine has it. It may be raw or qcow2.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Disk { source: Source::File(path.into()), snapshot: false, read_only: false }
+        Disk(Source::File(ImageOptions::new(path)))
     }
 
-    /// The image with these bytes. What the guest writes goes with the machine.
+    /// The raw image with these bytes. What the guest writes goes with the machine.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Disk::medium(MemoryMedium::new(bytes.into()))
     }
 
-    /// The image in `stream`, written in place. Fails if the stream does not say how long it is.
+    /// The raw image in `stream`, written in place. Fails if the stream does not say how long it is.
     pub fn stream(stream: impl Read + Write + Seek + Send + 'static) -> io::Result<Self> {
         Ok(Disk::medium(StreamMedium::new(stream)?))
     }
 
     /// A medium of the embedding program's own.
     pub fn medium(medium: impl Medium + 'static) -> Self {
-        Disk { source: Source::Medium(Box::new(medium)), snapshot: false, read_only: false }
+        Disk::from(Box::new(medium) as Box<dyn Medium>)
     }
 
     /// The same image; what the guest writes is seen by it alone and goes with the machine.
-    pub fn snapshot(self) -> Self {
-        Disk { snapshot: true, ..self }
+    pub fn snapshot(mut self) -> Self {
+        match &mut self.0 {
+            Source::File(ImageOptions { snapshot, .. }) | Source::Medium { snapshot, .. } => *snapshot = true,
+        }
+        self
     }
 
     /// The same image on a medium that is write-protected.
-    pub fn read_only(self) -> Self {
-        Disk { read_only: true, ..self }
+    pub fn read_only(mut self) -> Self {
+        match &mut self.0 {
+            Source::File(ImageOptions { read_only, .. }) | Source::Medium { read_only, .. } => {
+                *read_only = true
+            }
+        }
+        self
+    }
+
+    /// The same image, its file in this format whatever is in it. Nothing else has one.
+    pub fn format(mut self, is: Format) -> Self {
+        if let Source::File(options) = &mut self.0 {
+            options.format = Some(is);
+        }
+        self
+    }
+
+    /// The same image; its file may name backing files that are anywhere, and they are read.
+    pub fn backing_anywhere(mut self) -> Self {
+        if let Source::File(options) = &mut self.0 {
+            options.backing = BackingFiles::Anywhere;
+        }
+        self
     }
 
     /// What it is by its content.
     pub fn kind(&mut self) -> Result<ImageKind, ImageError> {
-        match &mut self.source {
-            Source::File(path) => ImageKind::of(path),
-            Source::Medium(medium) => ImageKind::of_medium(medium.as_mut(), Path::new(NO_FILE)),
+        match &mut self.0 {
+            Source::File(options) => ImageKind::of_image(options),
+            Source::Medium { medium, .. } => ImageKind::of_medium(medium.as_mut(), Path::new(NO_FILE)),
         }
     }
 
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
-        match &self.source {
-            Source::File(path) => Some(path),
-            Source::Medium(_) => None,
+        match &self.0 {
+            Source::File(options) => Some(&options.path),
+            Source::Medium { .. } => None,
         }
     }
 
@@ -89,10 +109,9 @@ impl Disk {
 
     /// Opens it to be used as `kind`.
     pub fn open(self, kind: ImageKind) -> Result<Box<dyn Medium>, ImageError> {
-        let Disk { source, snapshot, read_only } = self;
-        let medium = match source {
-            Source::File(path) => return open(&ImageOptions { path, snapshot, read_only }, kind),
-            Source::Medium(medium) => medium,
+        let (medium, snapshot, read_only) = match self.0 {
+            Source::File(options) => return open(&options, kind),
+            Source::Medium { medium, snapshot, read_only } => (medium, snapshot, read_only),
         };
         let name = Path::new(NO_FILE);
         kind.check_size(name, medium.size())?;
@@ -108,8 +127,7 @@ impl Disk {
 
 impl From<ImageOptions> for Disk {
     fn from(options: ImageOptions) -> Self {
-        let ImageOptions { path, snapshot, read_only } = options;
-        Disk { source: Source::File(path), snapshot, read_only }
+        Disk(Source::File(options))
     }
 }
 
@@ -158,7 +176,7 @@ impl<const N: usize> From<&'static [u8; N]> for Disk {
 
 impl From<Box<dyn Medium>> for Disk {
     fn from(medium: Box<dyn Medium>) -> Self {
-        Disk { source: Source::Medium(medium), snapshot: false, read_only: false }
+        Disk(Source::Medium { medium, snapshot: false, read_only: false })
     }
 }
 
@@ -200,6 +218,10 @@ impl Medium for WriteProtected {
 
     fn base(&self) -> Option<&Path> {
         self.0.base()
+    }
+
+    fn base_format(&self) -> Option<&'static str> {
+        self.0.base_format()
     }
 
     fn read_base(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), MediumError> {

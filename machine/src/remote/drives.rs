@@ -8,7 +8,6 @@ use crate::machine::Machine;
 use crate::plan::IDE_SLOTS;
 use idem86_devices::backend::Medium;
 use idem86_devices::ide::DriveStatus;
-use std::path::Path;
 
 /// A drive of the machine.
 pub(super) struct Drive {
@@ -31,12 +30,15 @@ pub(super) struct Inserted {
     /// In bytes.
     pub(super) size: u64,
     pub(super) read_only: bool,
+    /// The name of the format that the file is in.
+    pub(super) format: &'static str,
 }
 
 impl Inserted {
     fn of(medium: &dyn Medium) -> Self {
         let file = medium.base().map_or(String::new(), |path| path.display().to_string());
-        Inserted { file, size: medium.size(), read_only: medium.is_read_only() }
+        let format = medium.base_format().unwrap_or("raw");
+        Inserted { file, size: medium.size(), read_only: medium.is_read_only(), format }
     }
 }
 
@@ -101,15 +103,14 @@ pub(super) fn eject(machine: &mut Machine, name: &str, force: bool) -> Result<()
     machine.eject(place).map_err(|e| Problem(e.to_string()))
 }
 
-/// Puts the image at `path` into the drive `name`, in place of what was there.
+/// Puts an image into the drive `name`, in place of what was there.
 pub(super) fn change(
     machine: &mut Machine,
     name: &str,
-    path: &Path,
-    read_only: bool,
+    image: ImageOptions,
     force: bool,
 ) -> Result<(), Problem> {
     let place = find(machine, name, force)?;
-    let disk = Disk::from(ImageOptions { read_only, ..ImageOptions::new(path) });
-    machine.insert(place, path.display().to_string(), disk).map_err(|e| Problem(e.to_string()))
+    let file = image.path.display().to_string();
+    machine.insert(place, file, Disk::from(image)).map_err(|e| Problem(e.to_string()))
 }

@@ -4,6 +4,7 @@ use super::desk::Stand;
 use super::drives::{self, Inserted};
 use super::memory::{self, Space};
 use super::snapshots;
+use crate::image::ImageOptions;
 use crate::registers::{REGISTERS, linear_ip};
 use idem86_cpu::decode::{self, MAX_LENGTH};
 use idem86_cpu::state::segment::SegReg;
@@ -342,7 +343,7 @@ fn eject(stand: &mut Stand<'_>, rest: &str) -> Done {
 
 fn change(stand: &mut Stand<'_>, rest: &str) -> Done {
     let (name, path) = rest.split_once(' ').ok_or_else(|| Problem("wants a drive and a file".into()))?;
-    drives::change(stand.machine, name, Path::new(path.trim()), false, true).map(|()| String::new())
+    drives::change(stand.machine, name, ImageOptions::new(path.trim()), true).map(|()| String::new())
 }
 
 fn send_key(stand: &mut Stand<'_>, chord: &str) -> Done {

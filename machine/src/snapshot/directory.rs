@@ -177,8 +177,10 @@ impl VmDirectory {
             if self.adopted.contains_key(&base) {
                 continue;
             }
-            let inside =
-                base.canonicalize().ok().and_then(|real| Some(real.strip_prefix(&home).ok()?.to_owned()));
+            // What is copied is what is in an image, so in the directory all are raw.
+            let raw = medium.base_format().is_none();
+            let real = if raw { base.canonicalize().ok() } else { None };
+            let inside = real.and_then(|real| Some(real.strip_prefix(&home).ok()?.to_owned()));
             let name = match inside {
                 Some(inside) => inside.display().to_string(),
                 None => self.copy_image(&base, medium.as_mut())?,

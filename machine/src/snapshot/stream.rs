@@ -7,7 +7,8 @@
 //! | `KERN` | the kernel to start, if there is one |
 //! | `STAT` | the state of processor and devices |
 //! | `DISK` | a medium: its place, size and base |
-//! | `DATA` | an offset, and bytes of the last `DISK` that differ from its base |
+//! | `QCOW` | the same; the base is a qcow2 image |
+//! | `DATA` | an offset, and bytes of the last medium that differ from its base |
 //! | `PAGE` | the number of a page of memory, and whole pages from there on |
 //! | `RAMF` | in a directory, instead of `PAGE`: size and checksum of the file `ram` |
 
@@ -16,11 +17,11 @@ use super::format::{FormatError, Reader, Tag, Writer};
 use super::memory::PAGE;
 use super::{Memory, Snapshot};
 use crate::attached::DevicePlan;
-use crate::image::ImageError;
 use crate::image::blank::Blank;
-use crate::image::file::FileMedium;
 use crate::image::overlay::Overlay;
+use crate::image::qcow2::chain;
 use crate::image::source::WriteProtected;
+use crate::image::{BackingFiles, Format, ImageError};
 use crate::memmap::MemoryMap;
 use crate::plan::{Media, Plan};
 use idem86_devices::backend::{Content, Medium, MediumError};
@@ -39,6 +40,7 @@ const VROM: Tag = *b"VROM";
 const KERN: Tag = *b"KERN";
 const STAT: Tag = *b"STAT";
 const DISK: Tag = *b"DISK";
+const QCOW: Tag = *b"QCOW";
 const DATA: Tag = *b"DATA";
 const PAGES: Tag = *b"PAGE";
 const RAMF: Tag = *b"RAMF";
@@ -158,7 +160,8 @@ impl Snapshot {
             let Some(medium) = medium else { continue };
             let (size, read_only) = (medium.size(), medium.is_read_only());
             let base = medium.base().map(&mut *name);
-            writer.part(DISK, &encode(&DiskPart { place, size, read_only, base }))?;
+            let tag = if medium.base_format().is_none() { DISK } else { QCOW };
+            writer.part(tag, &encode(&DiskPart { place, size, read_only, base }))?;
             let mut failed = None;
             let done = medium.changes(&mut |offset, bytes| {
                 let content = [&offset.to_le_bytes(), bytes].concat();
@@ -207,11 +210,11 @@ impl Snapshot {
                 VROM => vga_bios = content,
                 KERN => kernel = Some(decode(&content, "the kernel")?),
                 STAT => state = Some(decode(&content, "the state")?),
-                DISK => {
+                DISK | QCOW => {
                     let part: DiskPart = decode(&content, "a disk")?;
                     let place = usize::from(part.place);
                     let disk = disks.get_mut(place).ok_or(FormatError::Damaged("a disk in no place"))?;
-                    *disk = Some(part.open(bases)?);
+                    *disk = Some(part.open(bases, if tag == DISK { Format::Raw } else { Format::Qcow2 })?);
                     protected[place] = part.read_only;
                     current = Some(place);
                 }
@@ -298,16 +301,16 @@ fn write_pages(writer: &mut Writer<impl Write>, memory: &Memory) -> io::Result<(
 
 impl DiskPart {
     /// The medium, with nothing changed yet.
-    fn open(&self, bases: Bases<'_>) -> Result<Box<dyn Medium>, LoadError> {
+    fn open(&self, bases: Bases<'_>, format: Format) -> Result<Box<dyn Medium>, LoadError> {
         let base: Box<dyn Medium> = match &self.base {
             None => Box::new(Blank::new(self.size)),
             Some(path) => {
                 let path = bases.find(Path::new(path))?;
-                let base = FileMedium::open(&path, true)?;
+                let base = chain::open(&path, true, Some(format), bases.backing())?;
                 if base.size() != self.size {
                     return Err(LoadError::Changed(path));
                 }
-                Box::new(base)
+                base
             }
         };
         Ok(match self.read_only && self.base.is_some() {
@@ -318,6 +321,14 @@ impl DiskPart {
 }
 
 impl Bases<'_> {
+    /// Which files an image may name in turn.
+    fn backing(self) -> BackingFiles {
+        match self {
+            Bases::Anywhere => BackingFiles::Anywhere,
+            Bases::Within(_) | Bases::Nowhere => BackingFiles::InFolder,
+        }
+    }
+
     /// The image that a saved machine calls `path`.
     fn find(self, path: &Path) -> Result<PathBuf, LoadError> {
         let outside = || LoadError::Outside(path.into());

@@ -3,6 +3,7 @@
 use super::commands::attempt;
 use super::types::{Nothing, enumeration, object};
 use super::{Refusal, Session};
+use crate::image::{Format, ImageOptions};
 use crate::remote::drives;
 use std::path::PathBuf;
 
@@ -51,13 +52,13 @@ object! {
 
 impl From<drives::Inserted> for BlockDeviceInfo {
     fn from(medium: drives::Inserted) -> Self {
-        let drives::Inserted { file, size, read_only } = medium;
+        let drives::Inserted { file, size, read_only, format } = medium;
         BlockDeviceInfo {
             file: file.clone(),
             read_only,
-            format: "raw".into(),
+            format: format.into(),
             encrypted: false,
-            image: ImageInfo { filename: file, format: "raw".into(), size },
+            image: ImageInfo { filename: file, format: format.into(), size },
             // Overlays are no images of their own.
             backing_file_depth: 0,
             detect_zeroes: DetectZeroes::Off,
@@ -141,12 +142,12 @@ object! {
 
 pub(super) fn change_medium(session: &mut Session, arguments: ChangeMedium) -> Result<Nothing, Refusal> {
     let ChangeMedium { device, id, filename, format, force, mode } = arguments;
-    if let Some(format) = format.filter(|format| format != "raw") {
-        return Err(Refusal::new(format!("images are raw, not {format:?}")));
-    }
+    let unknown = |format: &str| Refusal::new(format!("images are raw or qcow2, not {format:?}"));
+    let format = format.map(|format| Format::named(&format).ok_or_else(|| unknown(&format))).transpose()?;
     let name = drive_name(device, id)?;
     let read_only = mode == Some(ReadOnlyMode::ReadOnly);
     let force = force.unwrap_or(false);
-    attempt(&session.link, move |stand| drives::change(stand.machine, &name, &filename, read_only, force))?;
+    let image = ImageOptions { read_only, format, ..ImageOptions::new(filename) };
+    attempt(&session.link, move |stand| drives::change(stand.machine, &name, image, force))?;
     Ok(Nothing {})
 }
