@@ -210,6 +210,41 @@ fn read_only_images_refuse_writes_and_snapshots_forget_them() {
     }
 }
 
+/// What qemu-img does with `arguments`; `None`: it is not there.
+fn qemu_img(arguments: &[&str]) -> Option<Output> {
+    Command::new("qemu-img").args(arguments).output().ok()
+}
+
+#[test]
+fn a_guest_writes_to_a_qcow2_image_as_to_a_raw_one() {
+    let (keep, raw) = disk(|a| {
+        write_sector(a)?;
+        a.mov(al, 0)?;
+        a.out(0xF4, al)
+    });
+    let qcow2 = keep.path().join("disk.qcow2");
+    let (raw_name, name) = (raw.to_str().unwrap(), qcow2.to_str().unwrap());
+    let Some(made) = qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "-c", raw_name, name]) else {
+        eprintln!("a guest on qcow2: skipped, no qemu-img");
+        return;
+    };
+    assert!(made.status.success(), "{made:?}");
+    let before = std::fs::read(&qcow2).unwrap();
+    for (options, expected) in [(",snapshot=on", [0; SECTOR].to_vec()), (",readonly=off", pattern())] {
+        let image = PathBuf::from(format!("{name}{options}"));
+        let out = run(&image, &["--debug-exit", "0xF4"]);
+        assert_eq!((out.status.code(), out.stdout.first()), (Some(1), Some(&0x50)), "{options}: {out:?}");
+        let back = qemu_img(&["convert", "-f", "qcow2", "-O", "raw", name, raw_name]).unwrap();
+        assert!(back.status.success() && written(&raw) == expected, "{options}: {back:?}");
+        assert_eq!(options == ",snapshot=on", std::fs::read(&qcow2).unwrap() == before);
+    }
+    let checked = qemu_img(&["check", name]).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    // The same file as raw bytes boots nothing, but it is a disk.
+    let out = run(&PathBuf::from(format!("{name},format=raw,snapshot=on")), &["--timeout", "1"]);
+    assert_eq!(out.status.code(), Some(2), "its size is no multiple of a sector: {out:?}");
+}
+
 #[test]
 fn a_triple_fault_resets_or_ends_the_run_if_that_was_asked_for() {
     let (_keep, image) = disk(|a| {

@@ -563,7 +563,12 @@ mod tests {
         let Drive(options) = "a,b.img,snapshot=on,readonly=off".parse().unwrap();
         assert_eq!(options.path, PathBuf::from("a,b.img"));
         assert!(options.snapshot && !options.read_only);
-        assert!("x,snapshot=perhaps".parse::<Drive>().is_err() && ",readonly=on".parse::<Drive>().is_err());
+        let Drive(options) = "a.img,format=raw,backing=anywhere,readonly=on".parse().unwrap();
+        assert_eq!((options.format, options.backing), (Some(Format::Raw), BackingFiles::Anywhere));
+        assert!(options.read_only && options.path == PathBuf::from("a.img"));
+        for wrong in ["x,snapshot=perhaps", ",readonly=on", "x,format=vmdk", "x,backing=off"] {
+            assert!(wrong.parse::<Drive>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use crate::support::{BIOSES, Session, builtin, engines, guest, snapshot, writable};
 use idem86::machine::config::IdeDrive;
+use idem86::machine::engine::EngineKind;
 use idem86::machine::image::detect::ImageKind;
+use std::path::Path;
+use std::process::Command;
 
 /// Enough for the kernel and its initial RAM disk.
 const MEGABYTES: u64 = 128;
@@ -28,6 +31,25 @@ fn assert_dma(session: &mut Session) {
     assert!((1..sectors / 64).contains(&interrupts), "{interrupts} interrupts for {sectors} sectors");
 }
 
+/// Boots from the disk in `image`, writes a file there, and finds it after a reboot.
+fn keeps_what_it_writes(test: &str, engine: EngineKind, image: &Path) {
+    let mut config = builtin(MEGABYTES);
+    config.ide[0] = Some(IdeDrive::Disk(writable(image, ImageKind::Disk)));
+    let mut session = Session::new(test, engine, config);
+    session.steps(&[UP], 240);
+    session.shell("mount -t ext4 -o rw /dev/sda1 /mnt", 10);
+    assert_dma(&mut session);
+    session.shell("dd if=/dev/urandom of=/mnt/large bs=1M count=24", 60);
+    let written = session.shell("sha256sum /mnt/large", 60);
+    assert_eq!(written.split_whitespace().map(str::len).next(), Some(64), "{written}");
+    session.shell("umount /mnt", 60);
+    // The same machine starts again, and finds the file with nothing of it in memory.
+    session.steps(&["send-serial reboot -f\\n", UP], 240);
+    session.shell("mount -t ext4 -o rw /dev/sda1 /mnt", 10);
+    assert_eq!(session.shell("sha256sum /mnt/large", 60), written);
+    session.shell("umount /mnt", 10);
+}
+
 #[test]
 #[ignore = "takes a minute"]
 fn linux_boots_from_a_hard_disk_and_keeps_what_it_writes() {
@@ -37,21 +59,28 @@ fn linux_boots_from_a_hard_disk_and_keeps_what_it_writes() {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("disk.img");
         std::fs::copy(original, &copy).unwrap();
-        let mut config = builtin(MEGABYTES);
-        config.ide[0] = Some(IdeDrive::Disk(writable(&copy, ImageKind::Disk)));
-        let mut session = Session::new(test, engine, config);
-        session.steps(&[UP], 240);
-        session.shell("mount -t ext4 -o rw /dev/sda1 /mnt", 10);
-        assert_dma(&mut session);
-        session.shell("dd if=/dev/urandom of=/mnt/large bs=1M count=24", 60);
-        let written = session.shell("sha256sum /mnt/large", 60);
-        assert_eq!(written.split_whitespace().map(str::len).next(), Some(64), "{written}");
-        session.shell("umount /mnt", 60);
-        // The same machine starts again, and finds the file with nothing of it in memory.
-        session.steps(&["send-serial reboot -f\\n", UP], 240);
-        session.shell("mount -t ext4 -o rw /dev/sda1 /mnt", 10);
-        assert_eq!(session.shell("sha256sum /mnt/large", 60), written);
-        session.shell("umount /mnt", 10);
+        keeps_what_it_writes(test, engine, &copy);
+    }
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn linux_boots_from_a_compressed_qcow2_image_and_leaves_it_sound() {
+    for engine in engines() {
+        let test = "Linux from a qcow2 image";
+        let Some(original) = guest(test, "disk.img") else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("disk.qcow2");
+        let qemu_img = |words: &[&str], files: &[&Path]| {
+            Command::new("qemu-img").args(words).args(files).output().map(|out| out.status.code())
+        };
+        let Ok(made) = qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "-c"], &[&original, &copy]) else {
+            eprintln!("{test}: skipped, no qemu-img");
+            return;
+        };
+        assert_eq!(made, Some(0));
+        keeps_what_it_writes(test, engine, &copy);
+        assert_eq!(qemu_img(&["check", "-f", "qcow2"], &[&copy]).unwrap(), Some(0), "no error and no leak");
     }
 }
 

@@ -14,12 +14,11 @@
 
 use super::format::FormatError;
 use super::memory::PAGE;
-use super::stream::{Bases, LoadError, Progress, RamFile, RamPart, memory_checksum};
+use super::stream::{Bases, Copies, LoadError, Naming, Progress, RamFile, RamPart, memory_checksum};
 use super::{Memory, Snapshot, SnapshotError};
 use crate::machine::Machine;
 use idem86_devices::backend::Medium;
 use idem86_translator::Base;
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -77,7 +76,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
 pub struct VmDirectory {
     path: PathBuf,
     /// Images elsewhere, and the names of their copies.
-    adopted: HashMap<PathBuf, String>,
+    adopted: Copies,
     _lock: File,
 }
 
@@ -113,7 +112,7 @@ impl VmDirectory {
             Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(StorageError::Io { path: name, error }),
         }
-        Ok(VmDirectory { path, adopted: HashMap::new(), _lock: file })
+        Ok(VmDirectory { path, adopted: Copies::new(), _lock: file })
     }
 
     /// Where it is.
@@ -146,8 +145,7 @@ impl VmDirectory {
         let ram = write_ram(&snapshot.memory, &new.join(RAM), progress)?;
         let path = new.join(STATE);
         let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
-        let mut name = |image: &Path| self.adopted.get(image).cloned().unwrap_or_default();
-        let written = snapshot.write_parts(file, RamPart::File(&ram), &mut name);
+        let written = snapshot.write_parts(file, RamPart::File(&ram), Naming::Copies(&self.adopted));
         let file = written.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
         file.and_then(|file| file.sync_all()).map_err(at(&path))?;
         let path = self.path.join(DESCRIPTION);
@@ -174,18 +172,19 @@ impl VmDirectory {
         let media = snapshot.media.floppies.iter_mut().chain(&mut snapshot.media.ide).flatten();
         for medium in media {
             let Some(base) = medium.base().map(Path::to_path_buf) else { continue };
-            if self.adopted.contains_key(&base) {
+            let key = (base, medium.base_format());
+            if self.adopted.contains_key(&key) {
                 continue;
             }
+            let (base, format) = &key;
             // What is copied is what is in an image, so in the directory all are raw.
-            let raw = medium.base_format().is_none();
-            let real = if raw { base.canonicalize().ok() } else { None };
+            let real = if format.is_none() { base.canonicalize().ok() } else { None };
             let inside = real.and_then(|real| Some(real.strip_prefix(&home).ok()?.to_owned()));
             let name = match inside {
                 Some(inside) => inside.display().to_string(),
-                None => self.copy_image(&base, medium.as_mut())?,
+                None => self.copy_image(base, medium.as_mut())?,
             };
-            self.adopted.insert(base, name);
+            self.adopted.insert(key, name);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::tests::{engines, run};
 use super::{Bases, FormatError, LoadError, Snapshot, StorageError, VmDirectory};
 use crate::config::{Config, Firmware, IdeDrive};
 use crate::engine::EngineKind;
+use crate::image::qcow2::tests::support::{Shape, blank};
 use crate::image::{ImageOptions, detect::ImageKind, open};
 use crate::machine::Machine;
 use idem86_devices::backend::MemoryMedium;
@@ -109,6 +110,45 @@ fn a_directory_is_all_that_a_machine_needs() {
     assert_eq!(images, 1, "one image, whatever it is used for and however often it is saved");
     let toml = fs::read_to_string(there.join("machine.toml")).expect("for people to read");
     assert!(toml.contains("memory = 8388608") && toml.contains("debug_exit = 244"), "{toml}");
+}
+
+#[test]
+fn a_qcow2_image_is_named_in_a_stream_and_its_content_copied_into_a_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("disk.qcow2");
+    fs::write(&path, blank(Shape { version: 3, cluster_bits: 16, order: 4, size: 4 << 20 })).expect("a file");
+    let mut image = open(&ImageOptions::new(&path), ImageKind::Disk).expect("the image");
+    image.write(1 << 20, &SECTOR).expect("in range");
+    drop(image);
+    let options = ImageOptions { snapshot: true, ..ImageOptions::new(&path) };
+    let mut config = Config::new(8 << 20, Firmware::Builtin);
+    config.ide[0] = Some(IdeDrive::Disk(open(&options, ImageKind::Disk).expect("the image")));
+    let mut machine = Machine::new(config).expect("the configuration is sound");
+    machine.board.ide.medium(Slot::ALL[0]).expect("a disk").write(99 * 512, &SECTOR).expect("in range");
+    let whole = |machine: &mut Machine| {
+        let mut bytes = vec![0; 4 << 20];
+        machine.board.ide.medium(Slot::ALL[0]).expect("a disk").read(0, &mut bytes).expect("in range");
+        bytes
+    };
+    let expected = whole(&mut machine);
+    assert_eq!(expected.iter().filter(|byte| **byte == SECTOR[0]).count(), 1024);
+    let bytes = stream(&mut machine.snapshot().expect("media that can be saved"));
+    let load = |bases| Snapshot::read_from(&bytes[..], bases);
+    let mut again = load(Bases::Anywhere).expect("what was written").spawn().expect("memory");
+    assert!(whole(&mut again) == expected);
+    assert_eq!(stream(&mut again.snapshot().expect("its media")), bytes);
+    assert!(matches!(load(Bases::Within(dir.path())), Err(LoadError::Outside(_))));
+    // Even where the image is in the directory: what is saved there is raw.
+    let here = dir.path().join("vm");
+    let mut directory = VmDirectory::create(&here).expect("a new directory");
+    fs::rename(&path, here.join("disk.qcow2")).expect("the same disk");
+    directory.save(&mut again.snapshot().expect("its media"), &mut |_, _| {}).expect("room");
+    drop((machine, again));
+    fs::remove_file(here.join("disk.qcow2")).expect("the image");
+    let mut loaded = directory.load().and_then(|snapshot| Ok(snapshot.spawn()?)).expect("whole");
+    assert!(whole(&mut loaded) == expected);
+    let copy = fs::read(here.join("images/disk.qcow2")).expect("the content");
+    assert_eq!((copy.len(), copy[1 << 20]), (4 << 20, SECTOR[0]));
 }
 
 #[test]

@@ -29,6 +29,7 @@ use idem86_firmware::loader::Loaded;
 use idem86_translator::{Base, Ram};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -105,6 +106,18 @@ pub(super) enum RamPart<'a> {
     File(&'a RamFile),
 }
 
+/// Names of the raw copies of images, by their paths and what [`Medium::base_format`] says.
+pub(super) type Copies = HashMap<(PathBuf, Option<&'static str>), String>;
+
+/// How the images below media are named.
+#[derive(Clone, Copy)]
+pub(super) enum Naming<'a> {
+    /// By their paths.
+    Paths,
+    /// By their copies.
+    Copies(&'a Copies),
+}
+
 /// Progress of long work: bytes done, and bytes in all.
 pub(super) type Progress<'a> = dyn FnMut(u64, u64) + 'a;
 
@@ -138,15 +151,15 @@ fn numbered(content: &[u8]) -> Result<(u64, &[u8]), FormatError> {
 impl Snapshot {
     /// Writes the snapshot to `to`. Disks are written as what differs from their images, which are named.
     pub fn write_to(&mut self, to: impl Write) -> io::Result<()> {
-        self.write_parts(to, RamPart::Here, &mut |path| path.display().to_string()).map(drop)
+        self.write_parts(to, RamPart::Here, Naming::Paths).map(drop)
     }
 
-    /// As [`Snapshot::write_to`]; `name` gives the names of images. Gives back what was written to.
+    /// As [`Snapshot::write_to`]; `naming` says how images are named. Gives back what was written to.
     pub(super) fn write_parts<W: Write>(
         &mut self,
         to: W,
         ram: RamPart<'_>,
-        name: &mut dyn FnMut(&Path) -> String,
+        naming: Naming<'_>,
     ) -> io::Result<W> {
         let mut writer = Writer::new(to)?;
         writer.part(CONF, Description::of(&self.plan, self.debug_exit).to_toml().as_bytes())?;
@@ -159,8 +172,15 @@ impl Snapshot {
         for (place, medium) in (0..).zip(media) {
             let Some(medium) = medium else { continue };
             let (size, read_only) = (medium.size(), medium.is_read_only());
-            let base = medium.base().map(&mut *name);
-            let tag = if medium.base_format().is_none() { DISK } else { QCOW };
+            let format = medium.base_format();
+            let (base, raw) = match naming {
+                Naming::Paths => (medium.base().map(|path| path.display().to_string()), format.is_none()),
+                Naming::Copies(copies) => {
+                    let copy = |path: &Path| copies.get(&(path.into(), format)).cloned().unwrap_or_default();
+                    (medium.base().map(copy), true)
+                }
+            };
+            let tag = if raw { DISK } else { QCOW };
             writer.part(tag, &encode(&DiskPart { place, size, read_only, base }))?;
             let mut failed = None;
             let done = medium.changes(&mut |offset, bytes| {

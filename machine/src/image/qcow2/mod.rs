@@ -16,7 +16,7 @@ mod refcount;
 pub mod storage;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use header::{AUTOCLEAR, Header, Problem};

@@ -29,7 +29,7 @@ fn disk(path: &Path) -> Result<Box<dyn Medium>, ImageError> {
 }
 
 fn refusal(path: &Path) -> String {
-    let refused = disk(path).err().expect("it is refused").to_string();
+    let refused = disk(path).expect_err("it is refused").to_string();
     assert_eq!(refused.lines().count(), 1);
     refused
 }

@@ -8,7 +8,7 @@ const CLUSTER: usize = 1 << 12;
 const L1: usize = 3 * CLUSTER;
 
 fn refusal(image: Vec<u8>) -> String {
-    let refused = open(memory(image), false).err().expect("it is refused").to_string();
+    let refused = open(memory(image), false).expect_err("it is refused").to_string();
     assert_eq!(refused.lines().count(), 1, "{refused}");
     refused
 }
@@ -99,7 +99,7 @@ fn an_image_with_unwritten_refcounts_can_be_read() {
 fn with_entry(entry: u64) -> Vec<u8> {
     let mut image = blank(SHAPE);
     image.resize(6 * CLUSTER, 0);
-    put(&mut image, L1, &(1 << 63 | 4 * CLUSTER as u64).to_be_bytes());
+    put(&mut image, L1, &((1 << 63) | (4 * CLUSTER as u64)).to_be_bytes());
     put(&mut image, 4 * CLUSTER, &entry.to_be_bytes());
     put(&mut image, 2 * CLUSTER, &[0, 1].repeat(5));
     image

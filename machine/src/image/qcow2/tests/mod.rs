@@ -4,4 +4,4 @@ mod chains;
 mod damage;
 mod model;
 mod qemu;
-mod support;
+pub mod support;
