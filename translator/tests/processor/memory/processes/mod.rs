@@ -24,7 +24,7 @@ use std::ops::Range;
 use system::*;
 
 /// Commands of a script.
-const COMMANDS: usize = 4000;
+const COMMANDS: usize = 6000;
 
 /// What a script is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,7 @@ impl Story {
     fn new(seed: u64, format: Format, bare: &Kit) -> Self {
         let mut r = Random::new(seed);
         let frames = 14 + r.below(FRAMES_MAX - 13);
+        let regions = 2 + r.below(REGIONS.len() as u32 - 1);
         let mut habit = |n| r.one_in(n);
         let habits = Habits { large: habit(3), globals: habit(3), control: habit(4), eager: habit(2) };
         let mut model = Model::new(&bare.ram);
@@ -97,6 +98,9 @@ impl Story {
             habits,
             free: (0..frames).map(|n| POOL + n * 0x1000).collect(),
             mapped: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            focus: (0, REGIONS[0] + PAGES[0]),
+            regions,
             processes: Vec::new(),
             present: 0,
             halts: 0,
@@ -154,7 +158,7 @@ impl Story {
 
 fn check(format: Format) {
     let (first, count) = (setting("IDEM86_PROGRAM_SEED", 1), setting("IDEM86_PROGRAMS", 60) / 6);
-    let total = Cell::new([0; 5]);
+    let total = Cell::new([0; 6]);
     for seed in first..first + count {
         let pages = [KernelPages::Local, KernelPages::Global, KernelPages::Mixed][seed as usize % 3];
         let story = Story::new(seed, format, &bare(format, pages));
@@ -170,7 +174,7 @@ fn check(format: Format) {
             |k| {
                 story.run(k, &name);
                 if let Some(c) = k.engine.counters().map(|c| c.spaces) {
-                    let of_one = [c.entered, c.begun, c.dropped, c.dropped_by_walks, c.compared];
+                    let of_one = [c.entered, c.begun, c.dropped, c.dropped_by_walks, c.compared, c.replaced];
                     let sums = total.get();
                     total.set(std::array::from_fn(|n| sums[n] + of_one[n]));
                 }
@@ -178,7 +182,7 @@ fn check(format: Format) {
         );
     }
     let total = total.into_inner();
-    println!("entered, begun, dropped by comparisons and walks, compared: {total:?}");
+    println!("entered, begun, dropped by comparisons and walks, compared, replaced: {total:?}");
     assert!(count < 5 || total.into_iter().min() > Some(50), "the stories do what they are for: {total:?}");
 }
 

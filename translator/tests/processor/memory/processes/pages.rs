@@ -6,10 +6,21 @@ use super::system::*;
 
 /// Attempts of an access, each with a fault that was mended.
 const ATTEMPTS: u32 = 8;
+/// Regions begin at multiples of this.
+const REGION: u32 = 0x40_0000;
 /// Bits of an entry that say what is allowed.
 const RIGHTS: u64 = ALL | EXECUTE_DISABLE;
 
 impl System {
+    fn region(&mut self) -> u32 {
+        self.r.pick(&REGIONS[..self.regions as usize])
+    }
+
+    /// The first ones are used the most.
+    fn page(&mut self) -> u32 {
+        PAGES[self.r.below(4).min(self.r.below(4)) as usize]
+    }
+
     /// Rights of a new page.
     fn rights(&mut self) -> u64 {
         let mut rights = self.r.pick(&[ALL, ALL, ALL, ALL, ALL & !WRITABLE, ALL & !USER]);
@@ -28,8 +39,7 @@ impl System {
         if page >= SHARED {
             return !fault.is_of_user() && self.mend_shared(page, fault);
         }
-        let region =
-            REGIONS.into_iter().rfind(|region| *region <= page).expect("what is accessed is in a region");
+        let region = page - page % REGION;
         self.reclaim();
         let Some(at) = self.directory_of(self.present, page) else { return false };
         if self.model.pae && self.model.pdpte[page as usize >> 30] & PRESENT == 0 {
@@ -135,8 +145,12 @@ impl System {
     fn access(&mut self) {
         let user = !self.r.one_in(4);
         let shared = !user && self.r.one_in(2);
-        let region = if shared { SHARED } else { self.r.pick(&REGIONS) };
-        let page = region + self.r.pick(&PAGES);
+        let mut region = if shared { SHARED } else { self.region() };
+        let mut page = region + self.page();
+        if (!user || self.focus.1 < SHARED) && self.r.one_in(3) {
+            page = self.focus.1;
+            region = page - page % REGION;
+        }
         let data = page + self.r.pick(&[0x10, 0x14, 0x7FC, 0x800, 0xFF8]);
         let value = self.r.next() as u32;
         let (access, linear) = match self.r.below(9) {
@@ -150,12 +164,11 @@ impl System {
             _ => (Access::Execute, region + self.r.pick(&PAGES[..2]) + CROSSING_CODE),
         };
         self.model.begin(user, access, linear);
+        // Some faults are meant.
+        let lazy = self.r.one_in(6);
         for _ in 0..ATTEMPTS {
             let Err(fault) = self.model.attempt(user, access, linear) else { return };
-            if self.r.one_in(8) {
-                break;
-            }
-            if !self.mend(fault) {
+            if lazy || !self.mend(fault) {
                 break;
             }
             self.model.again(access, linear);
@@ -166,8 +179,8 @@ impl System {
     /// A page of some process is another one, or has other rights.
     fn change_page(&mut self) {
         let process = self.any_process();
-        let region = if self.r.one_in(6) { SHARED } else { self.r.pick(&REGIONS) };
-        let linear = region + self.r.pick(&PAGES);
+        let region = if self.r.one_in(6) { SHARED } else { self.region() };
+        let linear = region + self.page();
         let Some(at) = self.page_entry(process, linear) else { return };
         let entry = self.model.entry(at);
         if entry & PRESENT == 0 {
@@ -194,10 +207,19 @@ impl System {
                 self.model.put_entry(at, entry & !(RIGHTS | GLOBAL) | rights & !(ACCESSED | DIRTY));
             }
         }
-        if process == self.present || shared {
+        self.focus = (self.processes[process].root, linear);
+        if self.page_entry(self.present, linear) == Some(at) {
             self.settle_page(linear);
         }
-        if self.r.one_in(2) {
+        if self.r.one_in(4) {
+            self.model.look(at);
+        }
+    }
+
+    /// The kernel looks at the entry of a page of the present process: was it used?
+    fn look(&mut self) {
+        let linear = if self.r.one_in(2) { self.focus.1 } else { self.region() + self.page() };
+        if let Some(at) = self.page_entry(self.present, linear) {
             self.model.look(at);
         }
     }
@@ -214,14 +236,14 @@ impl System {
     /// A region of some process goes, or its directory entry has other rights.
     fn change_region(&mut self) {
         let process = self.any_process();
-        let region = self.r.pick(&REGIONS);
+        let region = self.region();
         let Some(at) = self.directory_entry(process, region) else { return };
         let entry = self.model.entry(at);
         if entry & PRESENT == 0 {
             return;
         }
         match self.r.below(4) {
-            0 => self.model.put_entry(at, entry ^ WRITABLE),
+            0 => self.model.put_entry(at, entry ^ self.r.pick(&[WRITABLE, USER])),
             1 => self.model.put_entry(at, entry & !ACCESSED),
             2 if self.model.pae => self.model.put_entry(at, entry ^ EXECUTE_DISABLE),
             _ => {
@@ -235,6 +257,7 @@ impl System {
                 }
             }
         }
+        self.focus = (self.processes[process].root, region + self.page());
         if process == self.present {
             self.settle_region(region);
         }
@@ -246,13 +269,18 @@ impl System {
         let which = 1 + self.r.below(2) as usize;
         let process = &mut self.processes[self.present];
         let Some(directory) = process.directories[which].filter(|_| self.model.pae) else { return };
-        let at = process.root + 8 * which as u32;
-        let region = REGIONS[which + 1];
+        let (root, at) = (process.root, process.root + 8 * which as u32);
+        let regions = REGIONS.into_iter().filter(|region| *region as usize >> 30 == which);
         self.model.put_entry(at, 0);
-        for _ in 0..self.r.below(3) {
-            self.use_region(region);
+        for region in regions.clone() {
+            for _ in 0..self.r.below(3) {
+                self.use_region(region);
+            }
         }
-        self.empty(self.present, region);
+        for region in regions {
+            self.empty(self.present, region);
+            self.focus = (root, region + self.page());
+        }
         self.processes[self.present].directories[which] = None;
         self.reload();
         self.free.push(directory);
@@ -260,7 +288,7 @@ impl System {
 
     /// The present process reads in a region, if it can.
     fn use_region(&mut self, region: u32) {
-        let linear = region + self.r.pick(&PAGES) + 0x10;
+        let linear = region + self.page() + 0x10;
         self.model.begin(true, Access::Read, linear);
         if self.model.attempt(true, Access::Read, linear).is_err() {
             self.model.abandon(true, Access::Read);
@@ -270,24 +298,25 @@ impl System {
     pub fn step(&mut self, format: Format) {
         self.reclaim();
         match self.r.below(64) {
-            0..30 => self.access(),
+            0..30 => (0..=self.r.below(3)).for_each(|_| self.access()),
             30..44 => self.switch(),
-            44..52 => self.change_page(),
-            52..55 => self.change_region(),
-            55 | 56 => self.fork(),
-            57 => _ = self.begin(),
-            58 | 59 if self.processes.len() > 1 => self.end(),
-            60 => self.drop_directory(),
-            61 if self.habits.control => match self.r.below(3) {
+            44..50 => self.change_page(),
+            50 | 51 => self.look(),
+            52 | 53 => self.change_region(),
+            54..57 => self.fork(),
+            57 | 58 => _ = self.begin(),
+            59 | 60 if self.processes.len() > 1 => self.end(),
+            61 => self.drop_directory(),
+            62 if self.habits.control => match self.r.below(3) {
                 0 => self.model.toggle_write_protect(),
                 1 => self.model.toggle_global_pages(),
                 _ => self.model.toggle_large_pages(),
             },
-            62 if format == Format::Both && self.r.one_in(8) => self.change_format(),
             63 if self.r.one_in(8) => {
                 self.model.halt();
                 self.halts += 1;
             }
+            63 if format == Format::Both && self.r.one_in(8) => self.change_format(),
             _ => {}
         }
     }

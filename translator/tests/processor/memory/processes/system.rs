@@ -18,7 +18,7 @@ pub const SHARED_TABLE_PAE: u32 = LOW + 0x4000;
 pub const SHARED_DIRECTORY_PAE: u32 = LOW + 0x5000;
 pub const POINTERS: u32 = LOW + 0x6000;
 /// Regions of user memory, each what one page table is for.
-pub const REGIONS: [u32; 4] = [0x0040_0000, 0x0080_0000, 0x4000_0000, 0xBFC0_0000];
+pub const REGIONS: [u32; 5] = [0x4000_0000, 0x0040_0000, 0xBFC0_0000, 0x4080_0000, 0x0080_0000];
 /// Where pages are in a region and, in a large page of the first megabytes, in RAM that nothing else uses.
 pub const PAGES: [u32; 4] = [0x18_0000, 0x18_1000, 0x18_2000, 0x1A_0000];
 /// RAM that a large page may be.
@@ -73,6 +73,12 @@ pub struct System {
     pub free: Vec<u32>,
     /// How often frames of data are mapped.
     pub mapped: BTreeMap<u32, u32>,
+    /// How many processes besides the first have a page table.
+    pub shared: BTreeMap<u32, u32>,
+    /// The root of the process and the page that were changed last.
+    pub focus: (u32, u32),
+    /// How many of [`REGIONS`] are used.
+    pub regions: u32,
     pub processes: Vec<Process>,
     pub present: usize,
     pub halts: u32,
@@ -185,7 +191,11 @@ impl System {
     }
 
     pub fn switch(&mut self) {
-        self.present = self.r.below(self.processes.len() as u32) as usize;
+        let focused = self.processes.iter().position(|p| p.root == self.focus.0);
+        self.present = match focused {
+            Some(n) if self.r.one_in(3) => n,
+            _ => self.r.below(self.processes.len() as u32) as usize,
+        };
         self.reload();
     }
 
@@ -215,7 +225,15 @@ impl System {
             return;
         }
         let tidy = process == self.present || self.r.one_in(2);
-        if entry & LARGE == 0 {
+        let table = (entry & FRAME) as u32;
+        if entry & LARGE != 0 {
+            // It is no frame of the pool.
+        } else if let Some(others) = self.shared.get_mut(&table) {
+            *others -= 1;
+            if *others == 0 {
+                self.shared.remove(&table);
+            }
+        } else {
             for page in PAGES {
                 let Some(at) = self.page_entry(process, region + page) else { continue };
                 let entry = self.model.entry(at);
@@ -226,7 +244,7 @@ impl System {
                     }
                 }
             }
-            self.free.push((entry & FRAME) as u32);
+            self.free.push(table);
         }
         if tidy {
             self.model.put_entry(at, 0);
@@ -257,6 +275,12 @@ impl System {
             }
             let Some(to) = self.directory_of(child, region) else { continue };
             if entry & LARGE != 0 {
+                self.model.put_entry(to, entry);
+                continue;
+            }
+            if self.r.one_in(3) {
+                // Memory that both have.
+                *self.shared.entry((entry & FRAME) as u32).or_default() += 1;
                 self.model.put_entry(to, entry);
                 continue;
             }
