@@ -11,13 +11,14 @@ use crate::key::{ModeKey, is_flat};
 use crate::lower::{GO_SITE, Site, SiteKind, UNIT_SHIFT};
 use crate::shadow::{INDEX_MASK, Shadow, read_entry};
 use crate::space::Space;
-use crate::views::Views;
+use crate::views::{Lasts, Views};
 use crate::window::{Run, WindowView};
 use idem86_cpu::bus::{Biu, Work};
 use idem86_cpu::cpu::Cpu;
 use idem86_cpu::engine::DirectPage;
 use idem86_cpu::event::exception::vector;
 use idem86_cpu::mmu::tlb::{Change, View};
+use idem86_cpu::state::control::cr4;
 use idem86_cpu::state::descriptor::{Descriptor, Selector};
 use idem86_cpu::state::eflags::bit;
 use idem86_cpu::state::gpr;
@@ -261,10 +262,12 @@ impl<'a> Session<'a, '_> {
             return;
         }
         let user = usize::from(key.user());
-        let (mut shown, mut traced) = (false, false);
+        let (mut shown, mut traced) = (None, false);
         if let Some((linear, DirectPage { ram, read: true, write, global, code })) = page {
             let run = Run { page: linear >> 12, pages: 1, ram, writable: write, global };
-            shown = self.views.show(user, run);
+            let passes = user == 0 && !global && self.cpu.cr4 & cr4::PGE != 0;
+            let lasts = if passes { Lasts::Passing } else { Lasts::Long };
+            shown = self.views.show(user, run).then_some(lasts);
             traced = code.is_some();
         }
         if self.views.charge(user, self.cpu.work()) {
@@ -286,7 +289,7 @@ impl<'a> Session<'a, '_> {
     }
 
     /// The instruction of a site faulted; see [`Views::faulted`]. If it does so too often, its unit is translated anew.
-    fn charge(&mut self, id: u32, unit: &Unit, site: Site, shown: bool, traced: bool) {
+    fn charge(&mut self, id: u32, unit: &Unit, site: Site, shown: Option<Lasts>, traced: bool) {
         let insn = unit.insns[usize::from(site.insn)];
         let at = unit.ram + u64::from(insn.offset) - u64::from(insn.length);
         if self.views.faulted(at, self.cpu.work(), shown, traced) {
@@ -343,7 +346,7 @@ impl Callouts for Session<'_, '_> {
         let moved = follow(self.cpu, self.shadow, self.views, self.spaces, self.counters);
         match site.kind {
             _ if fault && context.fault.vector == u64::from(vector::DE) => {
-                self.charge(id, unit, site, false, false)
+                self.charge(id, unit, site, None, false)
             }
             // What faulted otherwise has done so to be emulated.
             _ if fault && context.fault.vector != u64::from(vector::PF) => {}

@@ -13,6 +13,9 @@ pub const STABLE: Work = 30_000_000;
 /// Faults of an instruction in a window, after which it goes without; one that shows no page counts as a quarter of
 /// them. A working set is shown once, what faults for ever is found soon.
 const FAULTS_MAX: u32 = 4096;
+/// What a fault counts that shows the supervisor a page of the present address space only, where kernels have global
+/// pages for their own: the next load of CR3 hides it, and the instruction will fault again.
+const PASSING: u32 = 32;
 /// Work for which a fault is forgiven: the time of some faults.
 const FORGIVING: Work = 20_000;
 /// Faults that a window may take after it was opened, to show a working set.
@@ -45,6 +48,15 @@ impl Lately {
         *at = now;
         level
     }
+}
+
+/// How long a window will show a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// As long as nobody says otherwise.
+    Long,
+    /// Until the next load of CR3.
+    Passing,
 }
 
 /// Windows, and what was learnt of them.
@@ -176,14 +188,18 @@ impl Views {
         slow
     }
 
-    /// The instruction at offset `ram` faulted at `now`, and `shown` says whether that showed a page. Gives whether it
+    /// The instruction at offset `ram` faulted at `now`, and `shown` says what page that showed, if it did. Gives whether it
     /// shall not fault any longer: it goes without a window, and a division is left to the interpreter. `traced` says
     /// that it wrote where code is: that is nobody's concern but ours, and no reason to fault for ever.
-    pub fn faulted(&mut self, ram: u64, now: Work, shown: bool, traced: bool) -> bool {
+    pub fn faulted(&mut self, ram: u64, now: Work, shown: Option<Lasts>, traced: bool) -> bool {
         if !self.adapts && !traced {
             return false;
         }
-        let weight = if shown { 1 } else { FAULTS_MAX / 4 };
+        let weight = match shown {
+            Some(Lasts::Long) => 1,
+            Some(Lasts::Passing) => PASSING,
+            None => FAULTS_MAX / 4,
+        };
         let too_often = *self.faults.add(ram, now, weight, FORGIVING) > FAULTS_MAX;
         if too_often {
             if self.avoid.len() >= FAULTS_KEPT {
