@@ -35,6 +35,8 @@ const TABLE_PAGES_MAX: usize = 16 << 10;
 /// Bytes that a host which sets memory aside even for what is only read may set aside for all tables; up to twice as
 /// many while some keep to their share.
 const COMMITTED_MAX: usize = 256 << 20;
+/// Units of a page that are known again with the first one, at most.
+const AGAIN_MAX: usize = 128;
 /// What counts as often, in rewrites of a page.
 const DEFERRED: u32 = 16;
 /// Spaces that are kept; a program that uses more begins anew.
@@ -276,7 +278,8 @@ impl Cache {
         self.renewed = true;
     }
 
-    /// In the present address space the EIP of unit `id` leads to it.
+    /// In the present address space the EIP of unit `id` leads to it. If nothing was known of its page, the others there
+    /// are known again too: whoever comes back to code comes back to more of it.
     pub fn install(&mut self, id: u32, global: bool) {
         if self.spaces.iter().map(Space::pages).sum::<usize>() >= TABLE_PAGES_MAX {
             self.renew_tables();
@@ -284,6 +287,19 @@ impl Cache {
         let unit = &self.units[id as usize];
         let space = &mut self.spaces[unit.space as usize];
         let before = space.table_address();
+        if !space.knows_of_page(unit.eip) {
+            let others = self.by_page.get(&(unit.ram >> 12)).map_or(&[][..], Vec::as_slice);
+            let others = others.iter().rev().map(|id| &self.units[*id as usize]);
+            // The same page of RAM may be elsewhere in linear memory too.
+            let here = |other: &&Unit| {
+                other.space == unit.space
+                    && other.eip.wrapping_sub(unit.eip) == (other.ram as u32).wrapping_sub(unit.ram as u32)
+            };
+            others
+                .filter(here)
+                .take(AGAIN_MAX)
+                .for_each(|other| space.install(other.eip, other.entry, global));
+        }
         space.install(unit.eip, unit.entry, global);
         self.renewed |= space.table_address() != before;
     }

@@ -90,6 +90,11 @@ impl Space {
         Some(self.present().table.get(eip as usize)).filter(|at| *at != 0)
     }
 
+    /// Whether anything is known, or was lately, of the page of `eip` in the present address space.
+    pub fn knows_of_page(&self, eip: u32) -> bool {
+        self.present().installed.contains_key(&self.number(eip))
+    }
+
     /// `eip` leads to the code at `at`, as long as its page stays where it is.
     pub fn install(&mut self, eip: u32, at: u32, global: bool) {
         let number = self.number(eip);
