@@ -3,17 +3,40 @@
 /// Notes before those that are there twice are looked for.
 const MIN: usize = 4096;
 
+/// Between which numbers pages lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    first: u32,
+    last: u32,
+}
+
+impl Reach {
+    /// Of no page.
+    pub const NONE: Reach = Reach { first: u32::MAX, last: 0 };
+
+    /// Page `number` lies there too.
+    pub fn include(&mut self, number: u32) {
+        (self.first, self.last) = (self.first.min(number), self.last.max(number));
+    }
+
+    /// Whether one of them may be one from `first` to `last`.
+    pub fn meets(self, first: u32, last: u32) -> bool {
+        self.first <= last && first <= self.last
+    }
+}
+
 /// Numbers of pages; some may be there twice.
 #[derive(Debug)]
 pub struct NotedPages {
     pages: Vec<u32>,
+    reach: Reach,
     /// How many there must be before those that are there twice are looked for.
     look_at: usize,
 }
 
 impl Default for NotedPages {
     fn default() -> Self {
-        NotedPages { pages: Vec::new(), look_at: MIN }
+        NotedPages { pages: Vec::new(), reach: Reach::NONE, look_at: MIN }
     }
 }
 
@@ -26,11 +49,12 @@ impl NotedPages {
             self.look_at = (2 * self.pages.len()).max(MIN);
         }
         self.pages.push(number);
+        self.reach.include(number);
     }
 
-    /// How many notes there are.
-    pub fn len(&self) -> usize {
-        self.pages.len()
+    /// How many notes there are that may be about pages from `first` to `last`.
+    pub fn len_among(&self, first: u32, last: u32) -> usize {
+        if self.reach.meets(first, last) { self.pages.len() } else { 0 }
     }
 
     /// The pages.
@@ -40,6 +64,7 @@ impl NotedPages {
 
     /// Forgets the pages, and tells `each` of them, those noted last first.
     pub fn drain(&mut self, each: impl FnMut(u32)) {
+        self.reach = Reach::NONE;
         self.pages.drain(..).rev().for_each(each);
     }
 }
@@ -47,6 +72,17 @@ impl NotedPages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_notes_between_which_a_page_may_lie_count() {
+        let mut noted = NotedPages::default();
+        assert_eq!(noted.len_among(0, u32::MAX), 0);
+        [0x300, 0x100].into_iter().for_each(|n| noted.note(n));
+        let among = [(0, 0xFF), (0, 0x100), (0x180, 0x200), (0x300, 0x300), (0x301, 0x400)];
+        assert_eq!(among.map(|(first, last)| noted.len_among(first, last)), [0, 2, 2, 2, 0]);
+        noted.drain(|_| ());
+        assert_eq!(noted.len_among(0, u32::MAX), 0);
+    }
 
     #[test]
     fn pages_noted_again_and_again_do_not_add_up() {

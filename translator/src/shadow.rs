@@ -258,7 +258,10 @@ impl Shadow {
 
     /// In `space` the pages from number `first` to `last` are other ones.
     pub fn drop_pages(&mut self, space: u8, first: u32, last: u32) {
-        self.aside[usize::from(space)].retain(|number, _| !(first..=last).contains(number));
+        let aside = &mut self.aside[usize::from(space)];
+        if !aside.is_empty() {
+            aside.retain(|number, _| !(first..=last).contains(number));
+        }
         let own = [users(space), SUPERVISOR, ANY_USER];
         let affected = if self.space == Some(space) { &own[..] } else { &own[..1] };
         for set in affected {
@@ -330,14 +333,15 @@ impl Tables {
     }
 
     fn clear_range(&mut self, first: u32, last: u32) {
-        let noted = self.filled.each_ref().map(NotedPages::len);
+        let noted = self.filled.each_ref().map(|filled| filled.len_among(first, last));
         if ((last - first) as usize) < noted[0] + noted[1] {
             (first..=last).for_each(|number| self.clear(number));
             return;
         }
-        for global in [false, true] {
-            let noted: Vec<u32> = self.filled[usize::from(global)].iter().collect();
-            noted.into_iter().filter(|n| (first..=last).contains(n)).for_each(|number| self.clear(number));
+        for which in (0..2).filter(|which| noted[*which] != 0) {
+            let filled = std::mem::take(&mut self.filled[which]);
+            filled.iter().filter(|n| (first..=last).contains(n)).for_each(|number| self.clear(number));
+            self.filled[which] = filled;
         }
     }
 

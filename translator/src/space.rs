@@ -6,7 +6,7 @@
 
 use crate::host::sparse::SparseTable;
 use crate::key::ModeKey;
-use crate::noted::NotedPages;
+use crate::noted::{NotedPages, Reach};
 use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::spaces::KEPT_MAX;
 use std::collections::hash_map::Entry;
@@ -51,6 +51,8 @@ struct EipTable {
     table: SparseTable<u32>,
     /// By linear page number: what of the table is set, and whether the page is global.
     installed: HashMap<u32, Installed>,
+    /// Where those pages lie, and others that lay there.
+    reach: Reach,
     /// Numbers of pages among them that were not global when they were noted.
     local: NotedPages,
     /// Pages of the host that the table takes.
@@ -195,7 +197,10 @@ impl Space {
 
     /// In `space` the pages from number `first` to `last` are other ones.
     pub fn drop_pages(&mut self, space: u8, first: u32, last: u32) {
-        self.aside[usize::from(space)].retain(|number, _| !(first..=last).contains(number));
+        let aside = &mut self.aside[usize::from(space)];
+        if !aside.is_empty() {
+            aside.retain(|number, _| !(first..=last).contains(number));
+        }
         if let Some(table) = &mut self.kept[usize::from(space)] {
             table.forget_range(first, last);
         }
@@ -222,6 +227,7 @@ impl EipTable {
         Ok(EipTable {
             table: SparseTable::new(ENTRIES)?,
             installed: HashMap::new(),
+            reach: Reach::NONE,
             local: NotedPages::default(),
             taken: HashSet::new(),
         })
@@ -229,6 +235,7 @@ impl EipTable {
 
     fn install(&mut self, number: u32, eip: u32, at: u32, global: bool) {
         self.table.set(eip as usize, at);
+        self.reach.include(number);
         let page = self.installed.entry(number).or_default();
         if !global && (page.global || page.eips.is_empty()) {
             self.local.note(number);
@@ -253,6 +260,9 @@ impl EipTable {
     }
 
     fn forget_range(&mut self, first: u32, last: u32) {
+        if !self.reach.meets(first, last) {
+            return;
+        }
         if last - first < FEW {
             (first..=last).for_each(|number| self.forget_page(number));
             return;

@@ -211,3 +211,28 @@ impl Views {
         too_often || self.avoid.contains(&ram)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many faults an instruction goes without a window; `every` is the work between two.
+    fn patience(shown: Option<Lasts>, every: Work) -> Option<u64> {
+        let mut views = Views { adapts: true, ..Views::default() };
+        (1..100_000).find(|n| views.faulted(0x1000, n * every, shown, false))
+    }
+
+    #[test]
+    fn the_shorter_a_page_is_shown_the_sooner_its_instruction_goes_without_a_window() {
+        assert_eq!(patience(Some(Lasts::Long), 0), Some(u64::from(FAULTS_MAX) + 1));
+        assert_eq!(patience(Some(Lasts::Passing), 0), Some(u64::from(FAULTS_MAX / PASSING) + 1));
+        assert_eq!(patience(None, 0), Some(5));
+    }
+
+    #[test]
+    fn faults_that_are_rare_are_forgiven() {
+        assert_eq!(patience(Some(Lasts::Long), FORGIVING), None);
+        assert_eq!(patience(Some(Lasts::Passing), FORGIVING * u64::from(PASSING)), None);
+        assert!(patience(Some(Lasts::Passing), FORGIVING).is_some());
+    }
+}
