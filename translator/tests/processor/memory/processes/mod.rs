@@ -88,6 +88,7 @@ impl Story {
         let mut r = Random::new(seed);
         let frames = 14 + r.below(FRAMES_MAX - 13);
         let regions = 2 + r.below(REGIONS.len() as u32 - 1);
+        let kernel = r.pick(&[2, 4, 8]);
         let mut habit = |n| r.one_in(n);
         let habits = Habits { large: habit(3), globals: habit(3), control: habit(4), eager: habit(2) };
         let mut model = Model::new(&bare.ram);
@@ -101,6 +102,7 @@ impl Story {
             shared: BTreeMap::new(),
             focus: (0, REGIONS[0] + PAGES[0]),
             regions,
+            kernel,
             processes: Vec::new(),
             present: 0,
             halts: 0,

@@ -143,7 +143,7 @@ impl System {
     }
 
     fn access(&mut self) {
-        let user = !self.r.one_in(4);
+        let user = !self.r.one_in(self.kernel);
         let shared = !user && self.r.one_in(2);
         let mut region = if shared { SHARED } else { self.region() };
         let mut page = region + self.page();
@@ -204,7 +204,7 @@ impl System {
             5 => self.model.put_entry(at, entry ^ USER),
             _ => {
                 let rights = self.rights();
-                self.model.put_entry(at, entry & !(RIGHTS | GLOBAL) | rights & !(ACCESSED | DIRTY));
+                self.model.put_entry(at, entry & !(RIGHTS | GLOBAL) | rights & (RIGHTS | GLOBAL));
             }
         }
         self.focus = (self.processes[process].root, linear);
@@ -247,7 +247,8 @@ impl System {
             1 => self.model.put_entry(at, entry & !ACCESSED),
             2 if self.model.pae => self.model.put_entry(at, entry ^ EXECUTE_DISABLE),
             _ => {
-                self.empty(process, region);
+                let tidy = process == self.present || self.r.one_in(2);
+                self.empty(process, region, tidy);
                 if process != self.present && self.r.one_in(2) {
                     // It may be garbage still.
                     self.model.put_entry(at, 0);
@@ -277,8 +278,9 @@ impl System {
                 self.use_region(region);
             }
         }
+        let tidy = self.r.one_in(2);
         for region in regions {
-            self.empty(self.present, region);
+            self.empty(self.present, region, tidy);
             self.focus = (root, region + self.page());
         }
         self.processes[self.present].directories[which] = None;

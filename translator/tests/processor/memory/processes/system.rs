@@ -79,6 +79,8 @@ pub struct System {
     pub focus: (u32, u32),
     /// How many of [`REGIONS`] are used.
     pub regions: u32,
+    /// One access in so many is the kernel's.
+    pub kernel: u32,
     pub processes: Vec<Process>,
     pub present: usize,
     pub halts: u32,
@@ -208,7 +210,8 @@ impl System {
         let n = (self.present + 1 + self.r.below(self.processes.len() as u32 - 1) as usize)
             % self.processes.len();
         for region in REGIONS {
-            self.empty(n, region);
+            let tidy = self.r.one_in(2);
+            self.empty(n, region, tidy);
         }
         let process = self.processes.swap_remove(n);
         self.free.extend(process.directories.into_iter().flatten());
@@ -217,14 +220,13 @@ impl System {
         }
     }
 
-    /// What a process has in a region it no longer has. The present one's must be settled.
-    pub fn empty(&mut self, process: usize, region: u32) {
+    /// What a process has in a region it no longer has; entries say so if `tidy`. The present one's must be settled.
+    pub fn empty(&mut self, process: usize, region: u32, tidy: bool) {
         let Some(at) = self.directory_entry(process, region) else { return };
         let entry = self.model.entry(at);
         if entry & PRESENT == 0 {
             return;
         }
-        let tidy = process == self.present || self.r.one_in(2);
         let table = (entry & FRAME) as u32;
         if entry & LARGE != 0 {
             // It is no frame of the pool.
@@ -322,7 +324,7 @@ impl System {
             self.end();
         }
         for region in REGIONS {
-            self.empty(0, region);
+            self.empty(0, region, true);
         }
         // Paging is off for a moment: what it went by may be written over already.
         let old: Vec<u32> = self.processes[0].directories.into_iter().flatten().collect();
