@@ -505,6 +505,80 @@ fn a_machine_that_is_put_back_has_the_tables_of_then() {
     });
 }
 
+/// Tells a story at both levels in which code at [`FAR`] says `numbers`, one after the other; `each` looks at every
+/// machine at the end.
+fn visits(prepare: impl Fn(&mut Kit), steps: &[(Step, Then)], numbers: &[u32], each: impl Fn(&Kit)) {
+    for cpl in [0, 3] {
+        told(cpl, &prepare, steps, |k| {
+            to_halt(k);
+            let visits = steps.iter().enumerate().filter(|(_, s)| matches!(s.0, Visit(_)));
+            let found: Vec<u32> = visits.map(|(n, _)| k.get32(logged(n))).collect();
+            assert_eq!(found, numbers, "CPL {cpl}");
+            each(k);
+        });
+    }
+}
+
+#[test]
+fn a_space_that_gives_way_to_another_leaves_nothing_behind() {
+    let directory = |n: u32| place::PAGING + 0x2000 * n;
+    let prepare = |k: &mut Kit| {
+        spaces(k);
+        for n in 0..9 {
+            (0..1024).for_each(|page| k.put32(directory(n) + 0x1000 + page * 4, page << 12 | 7));
+            k.put32(directory(n), (directory(n) + 0x1000) | 7);
+            let entry = directory(n) + 0x1000 + (FAR >> 12) * 4;
+            k.put32(entry, (FRAME + n % FRAMES * 0x1000) | ALL);
+        }
+    };
+    // Eight are kept, then the first is not entered for long; the ninth takes its place.
+    let visit = |n: u32| [load(directory(n)), (Visit(FAR + CODE), Goes), is(100 * (n % FRAMES))];
+    let twice: Vec<u32> = (0..8).flat_map(|n| [n, n]).collect();
+    let others = (0..40).map(|n| load(directory(1 + n % 7)));
+    let mut steps: Vec<_> = twice.iter().flat_map(|n| visit(*n)).chain(others).collect();
+    let last = [8, 8, 0, 8];
+    steps.extend(last.into_iter().flat_map(visit));
+    let numbers: Vec<u32> = twice.into_iter().chain(last).map(|n| n % FRAMES).collect();
+    visits(prepare, &steps, &numbers, |k| {
+        if let Some(c) = k.engine.counters().map(|c| c.spaces) {
+            assert_eq!((c.begun, c.replaced, c.given_up), (9, 1, 0), "{c:?}");
+        }
+    });
+}
+
+#[test]
+fn a_space_that_takes_too_much_goes_on_as_any_other() {
+    // The same table for more regions than a table may have uses.
+    const REGIONS: u32 = 40;
+    let prepare = |k: &mut Kit| {
+        far(k);
+        k.put32(TABLES + (FAR >> 12) * 4, (FRAME + 0x2000) | ALL);
+        (1..=REGIONS).for_each(|n| k.put32(A + n * 4, TABLES | ALL));
+    };
+    let mut steps = both(&[load(A), (Visit(FAR + CODE), Goes)]);
+    steps.extend((1..=REGIONS).map(|n| (Is(n * REGION + FAR, u32::MAX, 200), Goes)));
+    steps.extend([
+        (Visit(FAR + CODE), Goes),
+        is(0),
+        (Put(IN_A, (FRAME + 0x3000) | ALL), Goes),
+        load(B),
+        is(100),
+        (Visit(FAR + CODE), Goes),
+        load(A),
+        is(300),
+        (Visit(FAR + CODE), Goes),
+        (Put(IN_A, (FRAME + 0x4000) | ALL), Goes),
+        (Invalidate(FAR), Goes),
+        is(400),
+        (Visit(FAR + CODE), Goes),
+    ]);
+    visits(prepare, &steps, &[0, 0, 1, 3, 4], |k| {
+        if let Some(c) = k.engine.counters().map(|c| c.spaces) {
+            assert!(c.given_up >= 1, "{c:?}");
+        }
+    });
+}
+
 /// Linear 4 MiB of which a model of the random stories knows.
 const REGION: u32 = 0x40_0000;
 /// Pages of each that are used.
