@@ -354,7 +354,7 @@ impl Cpu {
         self.tlb.flush_local();
         self.epoch += 1;
         if self.tlb.keeps_log() {
-            let (root, size) = (self.root(), if self.cr4 & cr4::PAE != 0 { 8 } else { 4 });
+            let (root, size) = (self.root(), self.entry_size());
             let Cpu { spaces, tlb, writes, .. } = self;
             spaces.load(root, size, biu, &mut Kin { tlb, writes });
         }
@@ -372,8 +372,13 @@ impl Cpu {
             return self.flush_tlb();
         }
         self.tlb.flush_page(linear);
-        self.spaces.invalidated(linear as u32, if self.cr4 & cr4::PAE != 0 { 8 } else { 4 });
+        self.spaces.invalidated(linear as u32, self.entry_size());
         self.epoch += 1;
+    }
+
+    /// Bytes of a paging-structure entry.
+    fn entry_size(&self) -> usize {
+        if self.cr4 & cr4::PAE != 0 { 8 } else { 4 }
     }
 
     /// RAM was written by somebody else (direct memory access, the host): decoded code there is forgotten.

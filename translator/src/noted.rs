@@ -1,4 +1,6 @@
-//! Pages that are noted to be looked at later, again and again the same ones.
+//! Pages that are noted to be looked at later, again and again the same ones: their numbers, and ranges of these.
+
+use std::collections::HashMap;
 
 /// Notes before those that are there twice are looked for.
 const MIN: usize = 4096;
@@ -22,6 +24,13 @@ impl Reach {
     /// Whether one of them may be one from `first` to `last`.
     pub fn meets(self, first: u32, last: u32) -> bool {
         self.first <= last && first <= self.last
+    }
+}
+
+/// Forgets what `of` holds for the pages from number `first` to `last`. Most often it holds nothing, and keeps room.
+pub fn forget_range<T, S>(of: &mut HashMap<u32, T, S>, first: u32, last: u32) {
+    if !of.is_empty() {
+        of.retain(|number, _| !(first..=last).contains(number));
     }
 }
 

@@ -12,7 +12,7 @@
 //! global: what is not is put aside with the space that is left.
 
 use crate::host::sparse::SparseTable;
-use crate::noted::NotedPages;
+use crate::noted::{NotedPages, forget_range};
 use idem86_cpu::engine::DirectPage;
 use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::spaces::KEPT_MAX;
@@ -258,10 +258,7 @@ impl Shadow {
 
     /// In `space` the pages from number `first` to `last` are other ones.
     pub fn drop_pages(&mut self, space: u8, first: u32, last: u32) {
-        let aside = &mut self.aside[usize::from(space)];
-        if !aside.is_empty() {
-            aside.retain(|number, _| !(first..=last).contains(number));
-        }
+        forget_range(&mut self.aside[usize::from(space)], first, last);
         let own = [users(space), SUPERVISOR, ANY_USER];
         let affected = if self.space == Some(space) { &own[..] } else { &own[..1] };
         for set in affected {

@@ -6,7 +6,7 @@
 
 use crate::host::sparse::SparseTable;
 use crate::key::ModeKey;
-use crate::noted::{NotedPages, Reach};
+use crate::noted::{NotedPages, Reach, forget_range};
 use idem86_cpu::icache::KeyHasher;
 use idem86_cpu::mmu::spaces::KEPT_MAX;
 use std::collections::hash_map::Entry;
@@ -197,10 +197,7 @@ impl Space {
 
     /// In `space` the pages from number `first` to `last` are other ones.
     pub fn drop_pages(&mut self, space: u8, first: u32, last: u32) {
-        let aside = &mut self.aside[usize::from(space)];
-        if !aside.is_empty() {
-            aside.retain(|number, _| !(first..=last).contains(number));
-        }
+        forget_range(&mut self.aside[usize::from(space)], first, last);
         if let Some(table) = &mut self.kept[usize::from(space)] {
             table.forget_range(first, last);
         }

@@ -188,9 +188,9 @@ impl Views {
         slow
     }
 
-    /// The instruction at offset `ram` faulted at `now`, and `shown` says what page that showed, if it did. Gives whether it
-    /// shall not fault any longer: it goes without a window, and a division is left to the interpreter. `traced` says
-    /// that it wrote where code is: that is nobody's concern but ours, and no reason to fault for ever.
+    /// The instruction at offset `ram` faulted at `now`, and `shown` says for how long that showed a page, if it did.
+    /// Gives whether it shall not fault any longer: it goes without a window, and a division is left to the interpreter.
+    /// `traced` says that it wrote where code is: that is nobody's concern but ours, and no reason to fault for ever.
     pub fn faulted(&mut self, ram: u64, now: Work, shown: Option<Lasts>, traced: bool) -> bool {
         if !self.adapts && !traced {
             return false;
